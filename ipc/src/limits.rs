@@ -1,0 +1,136 @@
+//! Every bound this crate keeps, its default, and what it protects.
+
+use std::time::Duration;
+
+/// Bounds on size, count and time for one server or client.
+///
+/// Nothing that a peer can make grow is left out of this list. The first five
+/// are announced to the peer in the handshake; the rest are kept locally.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Largest frame payload accepted, in bytes. Default 65536: one read buffer, and
+    /// the longest time a small call waits behind a chunk of a large one.
+    pub max_frame: u32,
+    /// Largest message accepted, in bytes, over all its chunks. Default 4194304: bounds
+    /// what one call can make us hold.
+    pub max_message: u32,
+    /// Calls the peer may have open at once. Default 256: bounds handlers and unsent answers.
+    pub max_calls: u32,
+    /// Bytes of one stream the peer may send ahead of its reader. Default 262144: bounds
+    /// each stream's queue.
+    pub initial_credit: u32,
+    /// Metadata accepted with one call or answer, keys and values together, in bytes.
+    /// Default 8192: bounds what is decoded before a method is looked up.
+    pub max_metadata: u32,
+    /// Time from accept or connect to the end of the handshake. Default 5 s: a silent
+    /// or dribbling peer is dropped.
+    pub handshake: Duration,
+    /// Time from the first byte of a frame to its last. Default 10 s: a length prefix bounds
+    /// bytes, this bounds time.
+    pub frame: Duration,
+    /// Time a write may wait for a peer that does not read. Default 30 s: bounds how long a
+    /// stopped peer holds memory.
+    pub write: Duration,
+    /// Longest deadline granted to an incoming call; a longer one is cut to it.
+    /// Default 86400 s: a wire value never reaches clock arithmetic unchecked.
+    pub max_deadline: Duration,
+    /// Time for calls to finish after a stop was asked for. Default 10 s: half of
+    /// launchd's 20 s between SIGTERM and SIGKILL.
+    pub drain: Duration,
+    /// Bytes queued for a peer before local senders wait. Default 262144: bounds
+    /// the output buffer of a connection.
+    pub outbox: u32,
+    /// Bytes of large message buffers kept for reuse over all connections of a server
+    /// or client. Default 8388608: fresh pages, not copies, are what makes large messages slow.
+    pub pooled: u32,
+    /// Connections a server holds at once. Default 4096: bounds descriptors and memory.
+    pub max_connections: u32,
+    /// Connections of one uid a server holds at once. Default 1024: one user cannot shut out
+    /// the others.
+    pub max_connections_per_user: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_frame: 65_536,
+            max_message: 4_194_304,
+            max_calls: 256,
+            initial_credit: 262_144,
+            max_metadata: 8_192,
+            handshake: Duration::from_secs(5),
+            frame: Duration::from_secs(10),
+            write: Duration::from_secs(30),
+            max_deadline: Duration::from_secs(86_400),
+            drain: Duration::from_secs(10),
+            outbox: 262_144,
+            pooled: 8_388_608,
+            max_connections: 4_096,
+            max_connections_per_user: 1_024,
+        }
+    }
+}
+
+impl Limits {
+    /// Checks what the wire requires of the announced limits (PROTOCOL.md#limits).
+    pub(crate) fn validate(&self) -> Result<(), InvalidLimit> {
+        let floor = MIN_WIRE_LIMIT;
+        for (name, value, min, max) in [
+            ("max_frame", self.max_frame, floor, MAX_FRAME),
+            ("max_message", self.max_message, floor, MAX_MESSAGE),
+            ("initial_credit", self.initial_credit, floor, MAX_MESSAGE),
+            ("max_metadata", self.max_metadata, 0, floor * 64),
+            ("outbox", self.outbox, floor, MAX_MESSAGE),
+            ("max_calls", self.max_calls, 0, 1 << 20),
+            ("max_connections", self.max_connections, 1, u32::MAX),
+        ] {
+            if value < min || value > max {
+                return Err(InvalidLimit {
+                    name,
+                    value,
+                    min,
+                    max,
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A limit outside the range the protocol allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("limit {name} is {value}, must be from {min} to {max}")]
+pub struct InvalidLimit {
+    name: &'static str,
+    value: u32,
+    min: u32,
+    max: u32,
+}
+
+/// Smallest value a peer may announce for a byte limit (PROTOCOL.md#limits).
+pub(crate) const MIN_WIRE_LIMIT: u32 = 1_024;
+/// Largest frame payload version 1 allows (PROTOCOL.md#limits).
+pub(crate) const MAX_FRAME: u32 = 16 << 20;
+/// Largest message version 1 allows: half of what a `u32` credit can count.
+pub(crate) const MAX_MESSAGE: u32 = 1 << 30;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_valid() {
+        assert_eq!(Limits::default().validate(), Ok(()));
+    }
+
+    #[test]
+    fn a_limit_outside_its_range_is_named() {
+        let limits = Limits {
+            max_frame: 10,
+            ..Limits::default()
+        };
+        let text = limits.validate().unwrap_err().to_string();
+        assert_eq!(text, "limit max_frame is 10, must be from 1024 to 16777216");
+    }
+}

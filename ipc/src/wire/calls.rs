@@ -1,0 +1,145 @@
+//! Open calls: allot, find, retire.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::time::Instant;
+
+use slab::Slab;
+
+use super::call::{CallId, Key, Role, State};
+use super::receive::ReceiveHalf;
+use super::send::SendHalf;
+
+/// One call as this side sees it, with what its owner keeps beside it.
+#[derive(Debug)]
+pub(crate) struct Call<T> {
+    pub(crate) id: CallId,
+    pub(crate) role: Role,
+    pub(crate) state: State,
+    pub(crate) one_way: bool,
+    /// The owner has let go; the entry goes when the call is done.
+    pub(crate) orphan: bool,
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) send: SendHalf,
+    pub(crate) receive: ReceiveHalf,
+    pub(crate) user: T,
+}
+
+/// The calls of one connection: found by id while they are open, by key until released.
+#[derive(Debug)]
+pub(crate) struct Calls<T> {
+    entries: Slab<Call<T>>,
+    open: HashMap<CallId, Key, BuildHasherDefault<IdHasher>>,
+    ours: u32,
+    theirs: u32,
+}
+
+impl<T> Calls<T> {
+    pub(crate) fn new() -> Self {
+        Self {
+            entries: Slab::new(),
+            open: HashMap::default(),
+            ours: 0,
+            theirs: 0,
+        }
+    }
+
+    /// Takes in a new call.
+    pub(crate) fn insert(&mut self, call: Call<T>) -> Key {
+        let (id, role) = (call.id, call.role);
+        let key = Key(self.entries.insert(call));
+        self.open.insert(id, key);
+        let count = self.count_mut(role);
+        *count = count.saturating_add(1);
+        key
+    }
+
+    /// The key of an open call.
+    pub(crate) fn find(&self, id: CallId) -> Option<Key> {
+        self.open.get(&id).copied()
+    }
+
+    pub(crate) fn get(&self, key: Key) -> Option<&Call<T>> {
+        self.entries.get(key.0)
+    }
+
+    pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut Call<T>> {
+        self.entries.get_mut(key.0)
+    }
+
+    /// Marks a call as done: its id means nothing any more; the entry goes once
+    /// its owner has let go as well.
+    pub(crate) fn retire(&mut self, key: Key) {
+        let Some(call) = self.entries.get_mut(key.0) else {
+            return;
+        };
+        call.state = State::Done;
+        call.send.clear();
+        let (id, role, orphan) = (call.id, call.role, call.orphan);
+        if self.open.remove(&id).is_some() {
+            let count = self.count_mut(role);
+            *count = count.saturating_sub(1);
+        }
+        if orphan {
+            self.entries.try_remove(key.0);
+        }
+    }
+
+    /// The owner lets go of an entry; an open call stays until it is done.
+    pub(crate) fn release(&mut self, key: Key) {
+        let Some(call) = self.entries.get_mut(key.0) else {
+            return;
+        };
+        call.orphan = true;
+        if call.state == State::Done {
+            self.entries.try_remove(key.0);
+        }
+    }
+
+    /// Calls of this role that are open.
+    pub(crate) fn open(&self, role: Role) -> u32 {
+        match role {
+            Role::Caller => self.ours,
+            Role::Callee => self.theirs,
+        }
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (Key, &mut Call<T>)> {
+        self.entries.iter_mut().map(|(key, call)| (Key(key), call))
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Key, &Call<T>)> {
+        self.entries.iter().map(|(key, call)| (Key(key), call))
+    }
+
+    fn count_mut(&mut self, role: Role) -> &mut u32 {
+        match role {
+            Role::Caller => &mut self.ours,
+            Role::Callee => &mut self.theirs,
+        }
+    }
+}
+
+/// Spreads call ids with one multiplication. A peer that picks colliding ids
+/// only slows its own table, which `max_calls` bounds.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u32(u32::from(*byte));
+        }
+    }
+
+    fn write_u32(&mut self, id: u32) {
+        // 2^64 divided by the golden ratio (Knuth, TAOCP 3, 6.4).
+        self.0 = (self.0 ^ u64::from(id))
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            .rotate_left(32);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}

@@ -1,0 +1,383 @@
+//! What this side wants of a connection: open calls, send, end, cancel, stop.
+
+use std::time::Instant;
+
+use bytes::{BufMut, BytesMut};
+use prost::Message;
+use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
+
+use super::call::{CallId, Input, Key, Role, State};
+use super::calls::Call;
+use super::credit::cost;
+use super::engine::Engine;
+use super::frame::{Head, put_message, put_with};
+use super::header::{Flags, HEADER_LEN, Kind};
+use super::messages::{CallHead, Cancel, End, GoAway, PeerLimits, Ping};
+use super::outbox::Body;
+use super::receive::ReceiveHalf;
+use super::send::SendHalf;
+use super::violation::Violation;
+
+/// A call to be opened.
+#[derive(Debug)]
+pub struct Open<'a> {
+    /// Method, time left and metadata; `body` is left empty.
+    pub head: CallHead,
+    /// The first message, if there is one.
+    pub body: Option<Body<'a>>,
+    /// The body is all that will be sent.
+    pub end: bool,
+    /// No answer is wanted.
+    pub one_way: bool,
+    /// When this side gives up.
+    pub deadline: Option<Instant>,
+}
+
+/// Why a call cannot be opened now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    /// The peer has as many open as it takes; one must end first.
+    #[error("the peer takes no further call until one ends")]
+    TooMany,
+    /// The peer is going away, or all ids are used: this connection takes no more calls.
+    #[error("the connection takes no more calls")]
+    GoingAway,
+    /// The body is larger than the peer accepts.
+    #[error("message exceeds the peer's limit of {limit} bytes")]
+    TooLarge {
+        /// What the peer accepts.
+        limit: u32,
+    },
+    /// The metadata is larger than the peer accepts.
+    #[error("metadata exceeds the peer's limit of {limit} bytes")]
+    Metadata {
+        /// What the peer accepts.
+        limit: u32,
+    },
+}
+
+/// Why a message of an open call cannot be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SendError {
+    /// The call is over, or this direction was ended.
+    #[error("the call is over")]
+    Done,
+    /// The message is larger than the peer accepts.
+    #[error("message exceeds the peer's limit of {limit} bytes")]
+    TooLarge {
+        /// What the peer accepts.
+        limit: u32,
+    },
+}
+
+impl<T: Default> Engine<T> {
+    /// Opens a call; its frames are queued.
+    ///
+    /// # Errors
+    ///
+    /// See [`OpenError`]; nothing is queued then.
+    pub fn open(&mut self, open: Open<'_>) -> Result<Key, OpenError> {
+        let id = self.next_id.filter(|_| self.peer_going_away.is_none());
+        let id = id.ok_or(OpenError::GoingAway)?;
+        if self.calls.open(Role::Caller) >= self.theirs.max_calls {
+            return Err(OpenError::TooMany);
+        }
+        self.check(&open)?;
+        self.next_id = id.get().checked_add(2).and_then(CallId::parse);
+        let Open {
+            head,
+            body,
+            end,
+            one_way,
+            deadline,
+        } = open;
+        let key = self.calls.insert(Call {
+            id,
+            role: Role::Caller,
+            state: State::Open,
+            one_way,
+            orphan: false,
+            deadline,
+            send: SendHalf::new(self.theirs.initial_credit),
+            receive: ReceiveHalf::new(self.ours.initial_credit),
+            user: T::default(),
+        });
+        self.note_deadline(deadline);
+        let inline = body.as_ref().map_or(0, |body| inline_len(body.len()));
+        let len = head.encoded_len().saturating_add(inline);
+        let fits = len <= self.chunk();
+        let ends = end && fits;
+        let flags = Flags::NONE
+            .with(Flags::END, ends)
+            .with(Flags::ONE_WAY, one_way);
+        let call = Head::call(Kind::Call, id, flags);
+        match body {
+            Some(mut body) if fits => put_with(&mut self.out.data, call, len, |out| {
+                head.encode_raw(out);
+                put_inline(out, &mut body);
+            }),
+            body => {
+                put_message(&mut self.out.data, call, &head);
+                if let Some(body) = body {
+                    self.queue(key, body, end);
+                }
+            }
+        }
+        if ends {
+            self.ended(key);
+        }
+        Ok(key)
+    }
+
+    /// Sends a message of an open call; with `end`, the last one. From the called
+    /// side, `end` means success.
+    ///
+    /// # Errors
+    ///
+    /// See [`SendError`]; nothing is queued then.
+    pub fn send(&mut self, key: Key, mut body: Body<'_>, end: bool) -> Result<(), SendError> {
+        let limit = self.theirs.max_message;
+        if body.len() > usize::try_from(limit).unwrap_or(usize::MAX) {
+            return Err(SendError::TooLarge { limit });
+        }
+        let chunk = self.chunk();
+        let call = self.calls.get_mut(key).ok_or(SendError::Done)?;
+        if call.state == State::Done || call.send.ended {
+            return Err(SendError::Done);
+        }
+        let len = body.len();
+        if call.send.is_idle() && len <= chunk && call.send.allowance.take(cost(len)) {
+            let head = Head::call(Kind::Message, call.id, Flags::NONE.with(Flags::END, end));
+            put_with(&mut self.out.data, head, len, |out| body.put(out));
+            if end {
+                self.ended(key);
+            }
+        } else {
+            self.queue(key, body, end);
+        }
+        Ok(())
+    }
+
+    /// Whether a further message of this call would only wait behind others.
+    #[must_use]
+    pub fn is_blocked(&self, key: Key) -> bool {
+        self.calls.get(key).is_some_and(|call| !call.send.is_idle())
+    }
+
+    /// Ends our direction: from the calling side without a status, from the called side
+    /// with one, which ends the call. Frames queued before go first.
+    pub fn end(&mut self, key: Key, status: &End) {
+        let Some(call) = self.calls.get_mut(key) else {
+            return;
+        };
+        if call.state == State::Done || call.send.ended {
+            return;
+        }
+        if call.one_way && call.role == Role::Callee {
+            self.calls.retire(key);
+        } else if call.send.is_idle() {
+            put_message(
+                &mut self.out.data,
+                Head::call(Kind::End, call.id, Flags::NONE),
+                status,
+            );
+            self.ended(key);
+        } else {
+            call.send.ended = true;
+            call.send.push_end(status.encode_to_vec().into());
+            self.list(key);
+        }
+    }
+
+    /// Gives up a call of our own, or stops answering one of the peer's without a word.
+    pub fn cancel(&mut self, key: Key, code: u32) {
+        let Some(call) = self.calls.get_mut(key) else {
+            return;
+        };
+        if call.state == State::Done {
+            return;
+        }
+        if call.role == Role::Caller {
+            // Behind the CALL frame it belongs to, so never as a control frame.
+            let head = Head::call(Kind::Cancel, call.id, Flags::NONE);
+            put_message(&mut self.out.data, head, &Cancel { code });
+        }
+        self.calls.retire(key);
+    }
+
+    /// A message was read by its consumer; may give the peer credit.
+    ///
+    /// # Errors
+    ///
+    /// [`Violation::Flood`] if credit frames pile up unread.
+    pub fn consumed(&mut self, key: Key, cost: u32) -> Result<(), Violation> {
+        let Some(call) = self.calls.get_mut(key) else {
+            return Ok(());
+        };
+        call.receive.window.release(cost);
+        self.give_credit(key)
+    }
+
+    /// What the owner keeps with a call.
+    pub fn user_mut(&mut self, key: Key) -> Option<&mut T> {
+        self.calls.get_mut(key).map(|call| &mut call.user)
+    }
+
+    /// What the owner keeps with every call, ours and the peer's.
+    pub fn users_mut(&mut self) -> impl Iterator<Item = (Key, Role, &mut T)> {
+        self.calls
+            .iter_mut()
+            .map(|(key, call)| (key, call.role, &mut call.user))
+    }
+
+    /// The owner will not ask for this call again.
+    pub fn release(&mut self, key: Key) {
+        self.calls.release(key);
+    }
+
+    /// The id of a call.
+    #[must_use]
+    pub fn id(&self, key: Key) -> Option<CallId> {
+        self.calls.get(key).map(|call| call.id)
+    }
+
+    /// Whether a call is over.
+    #[must_use]
+    pub fn is_done(&self, key: Key) -> bool {
+        self.calls
+            .get(key)
+            .is_none_or(|call| call.state == State::Done)
+    }
+
+    /// Calls of this role that are open.
+    #[must_use]
+    pub fn open_calls(&self, role: Role) -> u32 {
+        self.calls.open(role)
+    }
+
+    /// What the peer accepts.
+    #[must_use]
+    pub fn peer_limits(&self) -> &PeerLimits {
+        &self.theirs
+    }
+
+    /// Asks the peer for a PONG with this value.
+    pub fn ping(&mut self, opaque: u64) {
+        put_message(
+            &mut self.out.control,
+            Head::connection(Kind::Ping),
+            &Ping { opaque },
+        );
+    }
+
+    /// Takes no more calls and says so; with a code other than 0 the connection is over.
+    pub fn go_away(&mut self, code: u32, message: &str) {
+        self.going_away = true;
+        let away = GoAway {
+            code,
+            message: message.into(),
+            last_call: self.last_seen,
+        };
+        put_message(&mut self.out.control, Head::connection(Kind::GoAway), &away);
+    }
+
+    /// The largest payload we put in one frame.
+    pub(crate) fn chunk(&self) -> usize {
+        usize::try_from(self.theirs.max_frame)
+            .unwrap_or(usize::MAX)
+            .min(CHUNK)
+    }
+
+    pub(crate) fn note_deadline(&mut self, deadline: Option<Instant>) {
+        self.soonest = match (self.soonest, deadline) {
+            (Some(soonest), Some(deadline)) => Some(soonest.min(deadline)),
+            (soonest, deadline) => soonest.or(deadline),
+        };
+    }
+
+    /// Our direction has ended on the wire, or in the queue in front of it.
+    pub(crate) fn ended(&mut self, key: Key) {
+        let Some(call) = self.calls.get_mut(key) else {
+            return;
+        };
+        call.send.ended = true;
+        call.state = call.state.on_our_end(call.role);
+        if call.role == Role::Callee {
+            self.out.finals = self.out.finals.saturating_add(1);
+        }
+        if call.state == State::Done || (call.one_way && call.role == Role::Caller) {
+            self.calls.retire(key);
+        }
+    }
+
+    /// Puts a call in the ring of those that have a chunk to send and credit for it.
+    pub(crate) fn list(&mut self, key: Key) {
+        let Some(call) = self.calls.get_mut(key) else {
+            return;
+        };
+        if !call.send.listed && call.send.ready() {
+            call.send.listed = true;
+            self.out.ring.push_back(key);
+        }
+    }
+
+    fn queue(&mut self, key: Key, body: Body<'_>, end: bool) {
+        let bytes = body.into_bytes();
+        if let Some(call) = self.calls.get_mut(key) {
+            call.send.ended = end;
+            call.send.push_message(bytes, end);
+        }
+        self.list(key);
+    }
+
+    fn check(&self, open: &Open<'_>) -> Result<(), OpenError> {
+        let size = |limit: u32| usize::try_from(limit).unwrap_or(usize::MAX);
+        let (limit, body) = (self.theirs.max_message, open.body.as_ref());
+        if body.is_some_and(|body| body.len() > size(limit)) {
+            return Err(OpenError::TooLarge { limit });
+        }
+        let limit = self.theirs.max_metadata;
+        let sizes = open
+            .head
+            .metadata
+            .iter()
+            .map(|e| e.key.len().saturating_add(e.value.len()));
+        let bytes = sizes.fold(0_usize, usize::saturating_add);
+        if bytes > size(limit) || open.head.encoded_len() > self.chunk() {
+            return Err(OpenError::Metadata { limit });
+        }
+        Ok(())
+    }
+}
+
+impl Input {
+    /// The input that a MESSAGE frame is.
+    pub(crate) const fn message(end: bool) -> Self {
+        if end { Self::End } else { Self::Message }
+    }
+}
+
+/// Bytes of `CallHead::body` for a body of `len` bytes.
+fn inline_len(len: usize) -> usize {
+    let prefix = u64::try_from(len).unwrap_or(u64::MAX);
+    key_len(BODY_TAG)
+        .saturating_add(encoded_len_varint(prefix))
+        .saturating_add(len)
+}
+
+/// Writes `CallHead::body` without a copy of the body.
+fn put_inline(out: &mut BytesMut, body: &mut Body<'_>) {
+    encode_key(BODY_TAG, WireType::LengthDelimited, out);
+    encode_varint(u64::try_from(body.len()).unwrap_or(u64::MAX), out);
+    match body {
+        Body::Write(..) => body.put(out),
+        Body::Bytes(bytes) => out.put_slice(bytes),
+    }
+}
+
+/// The tag of `CallHead::body` in wire.proto.
+const BODY_TAG: u32 = 4;
+/// Our largest chunk: a small call never waits behind more than this (PROTOCOL.md#chunks).
+const CHUNK: usize = 65_536;
+
+const _: () = assert!(HEADER_LEN == 12);

@@ -1,0 +1,170 @@
+//! The protobuf payloads of our own frames: hand-written derives, tags in sight, no protoc.
+//!
+//! `proto/ipc/v1/wire.proto` says the same for other languages; a test holds the two together.
+
+use bytes::Bytes;
+
+/// First frame of the connecting side.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Hello {
+    /// Highest minor version the sender speaks.
+    #[prost(uint32, tag = "1")]
+    pub minor: u32,
+    /// What the sender accepts.
+    #[prost(message, optional, tag = "2")]
+    pub limits: Option<PeerLimits>,
+    /// Services the connecting side offers for calls the other way.
+    #[prost(message, repeated, tag = "3")]
+    pub services: Vec<ServiceInfo>,
+    /// Name and version of the program, for logs only.
+    #[prost(string, tag = "4")]
+    pub software: String,
+}
+
+/// First frame of the accepting side.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Welcome {
+    /// Minor version in force: the lower of both.
+    #[prost(uint32, tag = "1")]
+    pub minor: u32,
+    /// What the sender accepts.
+    #[prost(message, optional, tag = "2")]
+    pub limits: Option<PeerLimits>,
+    /// Services the accepting side offers.
+    #[prost(message, repeated, tag = "3")]
+    pub services: Vec<ServiceInfo>,
+    /// Name and version of the program, for logs only.
+    #[prost(string, tag = "4")]
+    pub software: String,
+    /// Names this run of the accepting process; 16 bytes.
+    #[prost(bytes = "bytes", tag = "5")]
+    pub session: Bytes,
+    /// Random and fresh for this connection; 16 bytes.
+    #[prost(bytes = "bytes", tag = "6")]
+    pub nonce: Bytes,
+}
+
+/// Second frame of the connecting side.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Confirm {
+    /// The nonce of WELCOME.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub nonce: Bytes,
+}
+
+/// What one side accepts.
+#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
+pub struct PeerLimits {
+    /// Largest frame payload in bytes.
+    #[prost(uint32, tag = "1")]
+    pub max_frame: u32,
+    /// Largest message in bytes.
+    #[prost(uint32, tag = "2")]
+    pub max_message: u32,
+    /// Calls open at once.
+    #[prost(uint32, tag = "3")]
+    pub max_calls: u32,
+    /// Credit of each direction of each call at its start, in bytes.
+    #[prost(uint32, tag = "4")]
+    pub initial_credit: u32,
+    /// Metadata of one call, keys and values together, in bytes.
+    #[prost(uint32, tag = "5")]
+    pub max_metadata: u32,
+}
+
+/// One service that a side offers.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct ServiceInfo {
+    /// `package.Service`.
+    #[prost(string, tag = "1")]
+    pub name: String,
+    /// Hash of its schema; differs when the two sides were built from different files.
+    #[prost(fixed64, tag = "2")]
+    pub schema: u64,
+}
+
+/// Payload of CALL.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct CallHead {
+    /// FNV-1a of `package.Service/Method`.
+    #[prost(fixed32, tag = "1")]
+    pub method: u32,
+    /// Microseconds until the caller gives up; absent means no deadline.
+    #[prost(uint64, optional, tag = "2")]
+    pub time_left: Option<u64>,
+    /// Metadata of the request.
+    #[prost(message, repeated, tag = "3")]
+    pub metadata: Vec<Entry>,
+    /// The first message of the caller, if it fits; absent is not the same as empty.
+    #[prost(bytes = "bytes", optional, tag = "4")]
+    pub body: Option<Bytes>,
+}
+
+/// One metadata entry.
+#[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
+pub struct Entry {
+    /// Lower-case ASCII name.
+    #[prost(string, tag = "1")]
+    pub key: String,
+    /// Any bytes.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub value: Bytes,
+}
+
+/// Payload of END from the called side. The calling side sends END with an empty payload.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct End {
+    /// gRPC status code; 0 is success.
+    #[prost(uint32, tag = "1")]
+    pub code: u32,
+    /// Text for a developer.
+    #[prost(string, tag = "2")]
+    pub message: String,
+    /// Machine-readable details, by convention of the service.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub details: Bytes,
+    /// Metadata of the answer.
+    #[prost(message, repeated, tag = "4")]
+    pub metadata: Vec<Entry>,
+    /// The sender guarantees that no handler saw the call.
+    #[prost(bool, tag = "5")]
+    pub unseen: bool,
+}
+
+/// Payload of CANCEL.
+#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
+pub struct Cancel {
+    /// Why, as a gRPC status code: CANCELLED or DEADLINE_EXCEEDED.
+    #[prost(uint32, tag = "1")]
+    pub code: u32,
+}
+
+/// Payload of CREDIT.
+#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
+pub struct Credit {
+    /// Bytes that may be sent in addition.
+    #[prost(uint32, tag = "1")]
+    pub bytes: u32,
+}
+
+/// Payload of PING and PONG.
+#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
+pub struct Ping {
+    /// Returned unchanged.
+    #[prost(fixed64, tag = "1")]
+    pub opaque: u64,
+}
+
+/// Payload of GOAWAY.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct GoAway {
+    /// Error code registry of PROTOCOL.md; 0 is a graceful stop.
+    #[prost(uint32, tag = "1")]
+    pub code: u32,
+    /// Text for a developer.
+    #[prost(string, tag = "2")]
+    pub message: String,
+    /// Highest call id of the receiver that the sender has taken up; higher ones were not seen.
+    #[prost(uint32, tag = "3")]
+    pub last_call: u32,
+}

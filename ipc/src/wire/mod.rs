@@ -1,0 +1,71 @@
+//! The protocol without IO: bytes in, bytes and events out, and the time is told.
+//!
+//! Below here there is no socket, clock, task, lock or async code, and nothing
+//! of ours but [`crate::limits`]. PROTOCOL.md is the text this code follows.
+#![warn(
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic
+)]
+
+// Bytes to frames.
+mod decoder;
+mod frame;
+mod header;
+pub mod messages;
+mod violation;
+// One call.
+mod call;
+mod calls;
+mod credit;
+mod receive;
+mod send;
+// One connection.
+mod commands;
+mod engine;
+mod handshake;
+mod outbox;
+
+pub use call::{CallId, Key, Role, Side, State};
+pub use commands::{Open, OpenError, SendError};
+pub use decoder::{Decoder, RawFrame};
+pub use engine::{Engine, Event};
+pub use frame::Frame;
+pub use handshake::{
+    Accepting, AwaitConfirm, Connecting, Established, Failure, Greeted, Local, Progress, Welcomed,
+    turn_away,
+};
+pub use header::{Flags, HEADER_LEN, Header, Kind};
+pub use outbox::Body;
+pub use receive::Whole;
+pub use violation::{GoAwayCode, Violation};
+
+/// The 32-bit FNV-1a hash by which a method travels: of `package.Service/Method`.
+///
+/// FNV-1a: draft-eastlake-fnv, offset basis 0x811c9dc5, prime 0x01000193.
+#[must_use]
+pub const fn method_id(path: &str) -> u32 {
+    let mut bytes = path.as_bytes();
+    let mut hash: u32 = 0x811c_9dc5;
+    while let [first, rest @ ..] = bytes {
+        #[expect(clippy::as_conversions, reason = "widening; From is not const")]
+        let byte = *first as u32;
+        hash = (hash ^ byte).wrapping_mul(0x0100_0193);
+        bytes = rest;
+    }
+    hash
+}
+
+#[cfg(test)]
+mod tests {
+    use super::method_id;
+
+    #[test]
+    fn method_ids_match_the_published_fnv_vectors() {
+        assert_eq!(method_id(""), 0x811c_9dc5);
+        assert_eq!(method_id("a"), 0xe40c_292c);
+        assert_eq!(method_id("foobar"), 0xbf9c_f968);
+    }
+}

@@ -1,0 +1,99 @@
+//! The receiving half of one call: window and the message in the making.
+
+use bytes::{Bytes, BytesMut};
+
+use super::credit::{Window, cost};
+use super::violation::Violation;
+
+/// What one call has received and not yet passed on.
+#[derive(Debug)]
+pub(crate) struct ReceiveHalf {
+    pub(crate) window: Window,
+    partial: Option<Partial>,
+}
+
+#[derive(Debug)]
+struct Partial {
+    bytes: BytesMut,
+    cost: u32,
+}
+
+/// A complete message and what it takes from the window while it waits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Whole {
+    /// The message.
+    pub bytes: Bytes,
+    /// What to give back when it has been read.
+    pub cost: u32,
+}
+
+impl ReceiveHalf {
+    pub(crate) const fn new(window: u32) -> Self {
+        Self {
+            window: Window::new(window),
+            partial: None,
+        }
+    }
+
+    /// Whether a message was begun and not completed.
+    pub(crate) fn is_partial(&self) -> bool {
+        self.partial.is_some()
+    }
+
+    /// Takes a frame; a complete message is held until [`Window::release`].
+    ///
+    /// `spare` is a large buffer to reuse for a message of several chunks.
+    pub(crate) fn message(
+        &mut self,
+        payload: Bytes,
+        more: bool,
+        max_message: u32,
+        spare: &mut Option<BytesMut>,
+    ) -> Result<Option<Whole>, Violation> {
+        let cost = cost(payload.len());
+        self.window.arrived(cost)?;
+        let max = usize::try_from(max_message).unwrap_or(usize::MAX);
+        let have = self
+            .partial
+            .as_ref()
+            .map_or(0, |partial| partial.bytes.len());
+        if have.saturating_add(payload.len()) > max {
+            return Err(Violation::MessageTooLarge { limit: max_message });
+        }
+        let whole = match (&mut self.partial, more) {
+            (None, false) => Whole {
+                bytes: payload,
+                cost,
+            },
+            (None, true) => {
+                let mut bytes = spare.take().unwrap_or_default();
+                bytes.extend_from_slice(&payload);
+                self.partial = Some(Partial { bytes, cost });
+                return Ok(None);
+            }
+            (Some(partial), _) => {
+                partial.bytes.extend_from_slice(&payload);
+                partial.cost = partial.cost.saturating_add(cost);
+                if more {
+                    return Ok(None);
+                }
+                let Partial { bytes, cost } = self.partial.take().unwrap_or_else(Partial::empty);
+                Whole {
+                    bytes: bytes.freeze(),
+                    cost,
+                }
+            }
+        };
+        self.window.hold(whole.cost);
+        Ok(Some(whole))
+    }
+}
+
+impl Partial {
+    fn empty() -> Self {
+        Self {
+            bytes: BytesMut::new(),
+            cost: 0,
+        }
+    }
+}

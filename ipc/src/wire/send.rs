@@ -1,0 +1,120 @@
+//! The sending half of one call: credit and what waits for it.
+
+use std::collections::VecDeque;
+
+use bytes::{Buf, Bytes, BytesMut};
+
+use super::call::CallId;
+use super::credit::{Allowance, cost};
+use super::frame::{Head, put_bytes};
+use super::header::{Flags, Kind};
+
+/// What one call has still to send, in order.
+#[derive(Debug)]
+pub(crate) struct SendHalf {
+    pub(crate) allowance: Allowance,
+    waiting: VecDeque<Waiting>,
+    /// Whether the call stands in the outbox's ring.
+    pub(crate) listed: bool,
+    /// Whether the last frame of our direction has been queued.
+    pub(crate) ended: bool,
+}
+
+/// One thing that waits for credit or for its turn.
+#[derive(Debug)]
+enum Waiting {
+    Message {
+        rest: Bytes,
+        end: bool,
+    },
+    /// An encoded END payload; costs no credit.
+    End(Bytes),
+}
+
+/// What one turn did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Turn {
+    /// The frame ended our direction.
+    pub(crate) ended: bool,
+    /// Nothing waits any more.
+    pub(crate) idle: bool,
+    /// Another frame could go now.
+    pub(crate) ready: bool,
+}
+
+impl SendHalf {
+    pub(crate) const fn new(credit: u32) -> Self {
+        Self {
+            allowance: Allowance::new(credit),
+            waiting: VecDeque::new(),
+            listed: false,
+            ended: false,
+        }
+    }
+
+    pub(crate) fn is_idle(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    pub(crate) fn push_message(&mut self, rest: Bytes, end: bool) {
+        self.waiting.push_back(Waiting::Message { rest, end });
+    }
+
+    pub(crate) fn push_end(&mut self, payload: Bytes) {
+        self.waiting.push_back(Waiting::End(payload));
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.waiting = VecDeque::new();
+    }
+
+    /// Whether the front could go with the credit there is.
+    pub(crate) fn ready(&self) -> bool {
+        match self.waiting.front() {
+            None => false,
+            Some(Waiting::End(_)) => true,
+            Some(Waiting::Message { rest, .. }) if rest.is_empty() => {
+                let mut credit = self.allowance;
+                credit.take(cost(0))
+            }
+            Some(Waiting::Message { .. }) => self.allowance.room().is_some(),
+        }
+    }
+
+    /// Writes one frame of at most `chunk` payload bytes, if the credit allows.
+    pub(crate) fn turn(&mut self, id: CallId, chunk: usize, out: &mut BytesMut) -> Option<Turn> {
+        if !self.ready() {
+            return None;
+        }
+        let (whole, ended) = match self.waiting.front_mut()? {
+            Waiting::End(payload) => {
+                put_bytes(out, Head::call(Kind::End, id, Flags::NONE), payload);
+                (true, true)
+            }
+            Waiting::Message { rest, end } => {
+                let len = rest
+                    .len()
+                    .min(chunk)
+                    .min(self.allowance.room().unwrap_or(0));
+                self.allowance.take(cost(len));
+                let whole = len == rest.len();
+                let ended = whole && *end;
+                let flags = Flags::NONE
+                    .with(Flags::MORE, !whole)
+                    .with(Flags::END, ended);
+                let part = rest.get(..len).unwrap_or_default();
+                put_bytes(out, Head::call(Kind::Message, id, flags), part);
+                rest.advance(len);
+                (whole, ended)
+            }
+        };
+        if whole {
+            self.waiting.pop_front();
+        }
+        Some(Turn {
+            ended,
+            idle: self.is_idle(),
+            ready: self.ready(),
+        })
+    }
+}
