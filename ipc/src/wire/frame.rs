@@ -140,7 +140,7 @@ impl Head {
 /// Appends one frame whose payload is `message`.
 pub(crate) fn put_message<M: Message>(out: &mut BytesMut, head: Head, message: &M) {
     put_with(out, head, message.encoded_len(), |out| {
-        message.encode_raw(out)
+        message.encode_raw(out);
     });
 }
 

@@ -26,6 +26,7 @@ mod send;
 mod commands;
 mod engine;
 mod handshake;
+mod incoming;
 mod outbox;
 
 pub use call::{CallId, Key, Role, Side, State};

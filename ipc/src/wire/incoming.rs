@@ -1,0 +1,249 @@
+//! What each frame of the peer does.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::call::{CallId, Input, Key, Role, Side, State};
+use super::calls::Call;
+use super::engine::{Engine, Event};
+use super::frame::{Frame, Head, put_message};
+use super::header::{Flags, Kind};
+use super::messages::{CallHead, Credit, End, Ping};
+use super::receive::ReceiveHalf;
+use super::send::SendHalf;
+use super::violation::Violation;
+
+impl<T: Default> Engine<T> {
+    pub(crate) fn on_frame(
+        &mut self,
+        frame: Frame,
+        now: Instant,
+    ) -> Result<Option<Event>, Violation> {
+        match frame {
+            Frame::Call {
+                id,
+                head,
+                end,
+                one_way,
+            } => {
+                return self.on_call(id, head, (end, one_way), now);
+            }
+            Frame::Message {
+                id,
+                payload,
+                end,
+                more,
+            } => {
+                return self.on_message(id, payload, end, more);
+            }
+            Frame::End(id, end) => return self.on_end(id, end),
+            Frame::Cancel(id, _) => {
+                let Some(key) = self.step(id, Input::Cancel)? else {
+                    return Ok(None);
+                };
+                return Ok(Some(Event::Cancelled { key }));
+            }
+            Frame::Credit(id, credit) => self.on_credit(id, credit)?,
+            Frame::Ping(ping) => {
+                put_message(&mut self.out.control, Head::connection(Kind::Pong), &ping);
+                self.check_flood()?;
+            }
+            Frame::Pong(Ping { opaque }) => return Ok(Some(Event::Pong(opaque))),
+            Frame::GoAway(away) => {
+                self.peer_going_away = Some(away.last_call);
+                return Ok(Some(Event::GoAway(away)));
+            }
+            Frame::Unknown => {}
+            Frame::Hello(_) | Frame::Welcome(_) | Frame::Confirm(_) => {
+                return Err(Violation::UnexpectedFrame);
+            }
+        }
+        Ok(None)
+    }
+
+    fn on_call(
+        &mut self,
+        id: CallId,
+        head: CallHead,
+        (end, one_way): (bool, bool),
+        now: Instant,
+    ) -> Result<Option<Event>, Violation> {
+        if Side::of(id) == self.side {
+            return Err(Violation::WrongParity);
+        }
+        if id.get() <= self.last_seen {
+            return Err(Violation::CallReused);
+        }
+        if self.going_away {
+            return Ok(None);
+        }
+        self.last_seen = id.get();
+        let (limit, body) = (
+            self.ours.max_message,
+            head.body.as_ref().map_or(0, Bytes::len),
+        );
+        if body > usize::try_from(limit).unwrap_or(usize::MAX) {
+            return Err(Violation::MessageTooLarge { limit });
+        }
+        if let Some(refusal) = self.refusal(&head) {
+            put_message(
+                &mut self.out.control,
+                Head::call(Kind::End, id, Flags::NONE),
+                &refusal,
+            );
+            self.check_flood()?;
+            return Ok(None);
+        }
+        let left = head.time_left.map(Duration::from_micros);
+        let deadline = left.and_then(|left| now.checked_add(left.min(self.ours.max_deadline)));
+        let key = self.calls.insert(Call {
+            id,
+            role: Role::Callee,
+            state: if end { State::PeerEnded } else { State::Open },
+            one_way,
+            orphan: false,
+            deadline,
+            send: SendHalf::new(self.theirs.initial_credit),
+            receive: ReceiveHalf::new(self.ours.initial_credit),
+            user: T::default(),
+        });
+        self.note_deadline(deadline);
+        Ok(Some(Event::Call {
+            key,
+            head,
+            end,
+            one_way,
+        }))
+    }
+
+    /// Why a call is not taken up, if it is not: too many open, or too much metadata.
+    fn refusal(&self, head: &CallHead) -> Option<End> {
+        let sizes = head
+            .metadata
+            .iter()
+            .map(|e| e.key.len().saturating_add(e.value.len()));
+        let metadata = sizes.fold(0_usize, usize::saturating_add);
+        let open = self
+            .calls
+            .open(Role::Callee)
+            .saturating_add(self.out.finals);
+        let message = if open >= self.ours.max_calls {
+            "too many open calls"
+        } else if metadata > usize::try_from(self.ours.max_metadata).unwrap_or(usize::MAX) {
+            "too much metadata"
+        } else {
+            return None;
+        };
+        Some(End {
+            code: 8,
+            message: message.into(),
+            unseen: true,
+            ..End::default()
+        })
+    }
+
+    fn on_message(
+        &mut self,
+        id: CallId,
+        payload: Bytes,
+        end: bool,
+        more: bool,
+    ) -> Result<Option<Event>, Violation> {
+        if end && more {
+            return Err(Violation::AfterEnd);
+        }
+        let Some(key) = self.step(id, Input::message(end))? else {
+            return Ok(None);
+        };
+        let Some(call) = self.calls.get_mut(key) else {
+            return Ok(None);
+        };
+        let max = self.ours.max_message;
+        let whole = call.receive.message(payload, more, max, &mut self.spare)?;
+        if whole.is_none() {
+            self.give_credit(key)?;
+        }
+        Ok(whole.map(|whole| Event::Message { key, whole, end }))
+    }
+
+    fn on_end(&mut self, id: CallId, end: End) -> Result<Option<Event>, Violation> {
+        let Some(key) = self.step(id, Input::End)? else {
+            return Ok(None);
+        };
+        let partial = self
+            .calls
+            .get(key)
+            .is_some_and(|call| call.receive.is_partial());
+        if partial && end.code == 0 {
+            return Err(Violation::AfterEnd);
+        }
+        Ok(Some(Event::End { key, end }))
+    }
+
+    fn on_credit(&mut self, id: CallId, credit: Credit) -> Result<(), Violation> {
+        let Some(key) = self.step(id, Input::Credit)? else {
+            return Ok(());
+        };
+        let Some(call) = self.calls.get_mut(key) else {
+            return Ok(());
+        };
+        call.send.allowance.give(credit.bytes)?;
+        self.list(key);
+        Ok(())
+    }
+
+    /// Applies a frame to the state of its call; `None` if the call is over.
+    fn step(&mut self, id: CallId, input: Input) -> Result<Option<Key>, Violation> {
+        let Some(key) = self.calls.find(id) else {
+            let known = if Side::of(id) == self.side {
+                self.next_id.is_none_or(|next| id < next)
+            } else {
+                id.get() <= self.last_seen || self.going_away
+            };
+            return if known {
+                Ok(None)
+            } else {
+                Err(Violation::UnknownCall)
+            };
+        };
+        let Some(call) = self.calls.get_mut(key) else {
+            return Ok(None);
+        };
+        call.state = call.state.on_frame(call.role, input)?;
+        let wanted = !call.orphan;
+        if call.state == State::Done {
+            self.calls.retire(key);
+        }
+        Ok(Some(key).filter(|_| wanted))
+    }
+
+    /// Gives the peer credit for a call, if some is due.
+    pub(crate) fn give_credit(&mut self, key: Key) -> Result<(), Violation> {
+        let Some(call) = self.calls.get_mut(key) else {
+            return Ok(());
+        };
+        let receiving = match call.role {
+            Role::Caller => call.state != State::Done,
+            Role::Callee => call.state == State::Open,
+        };
+        if let Some(bytes) = call.receive.window.due().filter(|_| receiving) {
+            let head = Head::call(Kind::Credit, call.id, Flags::NONE);
+            put_message(&mut self.out.control, head, &Credit { bytes });
+            self.check_flood()?;
+        }
+        Ok(())
+    }
+
+    /// Bounds what a peer can make us answer without reading the answers.
+    fn check_flood(&self) -> Result<(), Violation> {
+        if self.out.control.len() > FLOOD {
+            Err(Violation::Flood)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// Control bytes that may wait for a peer before it counts as not reading.
+const FLOOD: usize = 64 << 10;
