@@ -1,0 +1,197 @@
+//! Accepting: errors sorted into go on, back off, stop.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use tracing::{debug, warn};
+
+use super::listener::{Listener, Live, unpoisoned};
+use super::raise_buffers;
+use crate::peer::Peer;
+use crate::sys;
+
+/// A new connection and who is at its other end. Not a byte has been read from it.
+#[derive(Debug)]
+pub struct Accepted {
+    /// The connection: non-blocking, closed on exec, its buffers raised.
+    pub fd: OwnedFd,
+    /// Who the kernel says has connected.
+    pub peer: Peer,
+}
+
+/// Why a listener cannot accept any more.
+#[non_exhaustive]
+#[derive(Debug, thiserror::Error)]
+pub enum AcceptError {
+    /// The socket is not one that listens, any more or at all.
+    #[error("the listening socket failed")]
+    Failed(#[source] io::Error),
+}
+
+impl Listener {
+    /// Waits for the next connection.
+    ///
+    /// A client that leaves at once, or that the kernel does not identify, is passed over. Without descriptors or memory the listener
+    /// waits a little longer each time, up to a second.
+    ///
+    /// # Errors
+    ///
+    /// [`AcceptError::Failed`], after which no call can succeed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses no connection.
+    pub async fn accept(&self) -> Result<Accepted, AcceptError> {
+        let mut lives = self.live.subscribe();
+        loop {
+            let orphan = unpoisoned(&self.orphans).pop_front();
+            if let Some(accepted) = orphan.and_then(|fd| self.identify(fd)) {
+                return Ok(accepted);
+            }
+            let live = Arc::clone(&lives.borrow_and_update());
+            tokio::select! {
+                step = self.step(&live) => {
+                    if let Some(result) = step.transpose() {
+                        return result;
+                    }
+                }
+                () = live.time_to_look() => self.look(&live),
+                // Another caller found the file gone; the sender is ours and cannot be.
+                _ = lives.changed() => {}
+            }
+        }
+    }
+
+    /// One accept; `None` if there is nothing to hand out yet.
+    async fn step(&self, live: &Live) -> Result<Option<Accepted>, AcceptError> {
+        let mut ready = live.socket.readable().await.map_err(AcceptError::Failed)?;
+        let Ok(result) = ready.try_io(|socket| sys::accept(socket.get_ref().as_fd())) else {
+            return Ok(None);
+        };
+        let error = match result {
+            Ok(fd) => {
+                self.strain.ease();
+                return Ok(self.identify(fd));
+            }
+            Err(error) => error,
+        };
+        match verdict(&error, sys::EINVAL_BLAMES_THE_CLIENT) {
+            Verdict::GoOn => debug!(%error, "a client left before it was accepted"),
+            Verdict::BackOff => {
+                let wait = self.strain.grow();
+                if matches!(
+                    Errno::from_raw(error.raw_os_error().unwrap_or(0)),
+                    Errno::EMFILE | Errno::ENFILE
+                ) {
+                    self.strain.turn_one_away(live);
+                }
+                tokio::time::sleep(wait).await;
+            }
+            Verdict::Stop => return Err(AcceptError::Failed(error)),
+        }
+        Ok(None)
+    }
+
+    fn identify(&self, fd: OwnedFd) -> Option<Accepted> {
+        if !sys::ACCEPTED_INHERIT_BUFFERS {
+            raise_buffers(&fd, self.options.send_buffer, self.options.receive_buffer);
+        }
+        match Peer::of(&fd) {
+            Ok(peer) => Some(Accepted { fd, peer }),
+            Err(error) => {
+                let error: &dyn std::error::Error = &error;
+                debug!(error, "dropped a connection of nobody");
+                None
+            }
+        }
+    }
+}
+
+/// What an error of accept(2) asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    /// The client's doing: try again at once.
+    GoOn,
+    /// The machine is short of something: try again later.
+    BackOff,
+    /// The socket is of no use.
+    Stop,
+}
+
+fn verdict(error: &io::Error, einval_blames_the_client: bool) -> Verdict {
+    match Errno::from_raw(error.raw_os_error().unwrap_or(0)) {
+        Errno::ECONNABORTED | Errno::EINTR | Errno::EPROTO | Errno::EPERM => Verdict::GoOn,
+        Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM => Verdict::BackOff,
+        // It may be the client's doing, or the socket may not listen: a pause keeps the second case from spinning.
+        Errno::EINVAL if einval_blames_the_client => Verdict::BackOff,
+        _ => Verdict::Stop,
+    }
+}
+
+/// How short the machine is of descriptors, and one kept aside.
+#[derive(Debug)]
+pub(super) struct Strain {
+    failures: AtomicU32,
+    spare: Mutex<Option<OwnedFd>>,
+}
+
+impl Default for Strain {
+    fn default() -> Self {
+        Self {
+            failures: AtomicU32::new(0),
+            spare: Mutex::new(spare()),
+        }
+    }
+}
+
+impl Strain {
+    fn ease(&self) {
+        if self.failures.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        self.failures.store(0, Ordering::Relaxed);
+        warn!("accepting connections again");
+        let mut place = unpoisoned(&self.spare);
+        if place.is_none() {
+            *place = spare();
+        }
+    }
+
+    /// The next wait. The first of a series is worth an operator's attention.
+    fn grow(&self) -> Duration {
+        let failures = self.failures.fetch_add(1, Ordering::Relaxed);
+        if failures == 0 {
+            warn!("out of descriptors or memory: connections wait or are turned away");
+        }
+        pause(failures, jitter())
+    }
+
+    /// Closes the first connection that waits, by lending it the spare descriptor: its client learns at once that it must come back.
+    fn turn_one_away(&self, live: &Live) {
+        let mut place = unpoisoned(&self.spare);
+        drop(place.take());
+        drop(sys::accept(live.socket.get_ref().as_fd()));
+        *place = spare();
+    }
+}
+
+fn spare() -> Option<OwnedFd> {
+    File::open("/dev/null").ok().map(OwnedFd::from)
+}
+
+/// 1 ms, doubled by each failure up to 1 s, and between 80 % and 120 % of that.
+fn pause(failures: u32, jitter: u8) -> Duration {
+    let base = Duration::from_millis(1 << failures.min(10)).min(Duration::from_secs(1));
+    base.mul_f64(0.8 + 0.4 * f64::from(jitter) / f64::from(u8::MAX))
+}
+
+/// Chance; its middle where the kernel has none to give.
+pub(super) fn jitter() -> u8 {
+    sys::random::<1>().map_or(u8::MAX / 2, |[byte]| byte)
+}

@@ -1,0 +1,143 @@
+//! Connecting, with patience: a daemon that restarts is not an error until the deadline says so.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
+
+use nix::errno::Errno;
+
+use super::accept::jitter;
+use super::raise_buffers;
+use crate::path::SocketPath;
+use crate::sys;
+
+/// Why there is no connection. Nothing was sent.
+#[non_exhaustive]
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// Nobody took the connection in time; the source says how the last try failed.
+    #[error("nobody answered at {path} before the deadline")]
+    Deadline {
+        /// The path.
+        path: SocketPath,
+        /// The last refusal: ENOENT, ECONNREFUSED or EAGAIN.
+        #[source]
+        source: io::Error,
+    },
+    /// The mode of the socket, or of a directory on the way to it, keeps this user out.
+    #[error("this user may not connect to {path}")]
+    NotAllowed {
+        /// The path.
+        path: SocketPath,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The system refused, and would again.
+    #[error("cannot connect to {path}")]
+    Io {
+        /// The path.
+        path: SocketPath,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Connects to the daemon at `path`, trying again until `deadline` while it is not there or too busy.
+///
+/// The first try is made even if the deadline has passed. The connection is non-blocking and closed on exec.
+///
+/// # Errors
+///
+/// [`ConnectError`], at once for everything that waiting does not mend.
+///
+/// # Cancel safety
+///
+/// Dropping the future closes what it opened.
+pub async fn connect(
+    path: &SocketPath,
+    deadline: tokio::time::Instant,
+) -> Result<OwnedFd, ConnectError> {
+    let mut attempts = Attempts::default();
+    loop {
+        let error = match try_once(path) {
+            Ok(socket) => return Ok(socket),
+            Err(error) => error,
+        };
+        let left = deadline.saturating_duration_since(tokio::time::Instant::now());
+        tokio::time::sleep(attempts.after(path, error, left, jitter())?).await;
+    }
+}
+
+/// As [`connect`], for a program without a runtime: the calling thread sleeps.
+///
+/// # Errors
+///
+/// As [`connect`].
+pub fn connect_blocking(
+    path: &SocketPath,
+    deadline: std::time::Instant,
+) -> Result<OwnedFd, ConnectError> {
+    let mut attempts = Attempts::default();
+    loop {
+        let error = match try_once(path) {
+            Ok(socket) => return Ok(socket),
+            Err(error) => error,
+        };
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "there is no runtime whose clock could be used"
+        )]
+        let left = deadline.saturating_duration_since(std::time::Instant::now());
+        std::thread::sleep(attempts.after(path, error, left, jitter())?);
+    }
+}
+
+fn try_once(path: &SocketPath) -> io::Result<OwnedFd> {
+    let socket = sys::stream_socket()?;
+    raise_buffers(&socket, super::BUFFER, super::BUFFER);
+    sys::connect(socket.as_fd(), path.as_path())?;
+    Ok(socket)
+}
+
+/// The tries made so far. Pure: time and chance are handed in.
+#[derive(Debug, Default)]
+struct Attempts(u32);
+
+impl Attempts {
+    /// How long to wait after this failure, or that there is no point.
+    fn after(
+        &mut self,
+        path: &SocketPath,
+        error: io::Error,
+        left: Duration,
+        jitter: u8,
+    ) -> Result<Duration, ConnectError> {
+        let (path, source) = (path.clone(), error);
+        match Errno::from_raw(source.raw_os_error().unwrap_or(0)) {
+            Errno::EINTR => return Ok(Duration::ZERO),
+            // No file yet; nobody behind it, or a full backlog on macOS; a full backlog on Linux. None of them proves it dead.
+            Errno::ENOENT | Errno::ECONNREFUSED | Errno::EAGAIN => {}
+            Errno::EACCES | Errno::EPERM => return Err(ConnectError::NotAllowed { path, source }),
+            _ => return Err(ConnectError::Io { path, source }),
+        }
+        if left.is_zero() {
+            return Err(ConnectError::Deadline { path, source });
+        }
+        let wait = pause(self.0, jitter);
+        self.0 = self.0.saturating_add(1);
+        // One last try at the deadline itself.
+        Ok(wait.min(left))
+    }
+}
+
+/// 2 ms, times 1.6 for each try up to 250 ms, and between 80 % and 120 % of that: a restart is noticed soon, and a thousand agents do
+/// not come in step.
+fn pause(tries: u32, jitter: u8) -> Duration {
+    let growth = 1.6_f64.powi(i32::try_from(tries.min(16)).unwrap_or(16));
+    let base = Duration::from_millis(2)
+        .mul_f64(growth)
+        .min(Duration::from_millis(250));
+    base.mul_f64(0.8 + 0.4 * f64::from(jitter) / f64::from(u8::MAX))
+}

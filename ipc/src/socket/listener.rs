@@ -1,0 +1,196 @@
+//! The listening socket, and how it comes back when its file is taken away.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::io::unix::AsyncFd;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tracing::warn;
+
+use super::accept::Strain;
+use super::bind::{BindError, BindOptions, Place};
+use super::inherited::{self, InheritError};
+use super::raise_buffers;
+use super::watch::Watch;
+use crate::path::SocketPath;
+use crate::sys;
+
+/// A socket that listens at a [`SocketPath`], or that the service manager made.
+///
+/// While [`Listener::accept`] is awaited, the listener watches the file of its socket: removed or replaced, it binds again and warns.
+/// Dropped, it removes that file if it is still its own.
+#[derive(Debug)]
+pub struct Listener {
+    pub(super) live: watch::Sender<Arc<Live>>,
+    /// Accepted from a socket that lost its name, not yet handed out.
+    pub(super) orphans: Mutex<VecDeque<OwnedFd>>,
+    pub(super) strain: Strain,
+    pub(super) options: BindOptions,
+    place: Option<Mutex<Tenancy>>,
+}
+
+/// The socket in use, and what tells that its file may be gone.
+#[derive(Debug)]
+pub(super) struct Live {
+    pub(super) socket: AsyncFd<OwnedFd>,
+    watch: Option<Watch>,
+}
+
+#[derive(Debug)]
+struct Tenancy {
+    place: Place,
+    /// When the path was last taken again, or tried to be.
+    retaken: Option<Instant>,
+    failing: bool,
+}
+
+impl Listener {
+    /// Takes the path and listens there.
+    ///
+    /// Creates the directory where the path is one of [`SocketPath::system`] or [`SocketPath::user`], keeps a lock beside the socket,
+    /// and replaces a socket that a dead daemon left.
+    ///
+    /// # Errors
+    ///
+    /// [`BindError::InUse`] while another daemon holds the path; the other variants say what is wrong with the machine or the call.
+    pub fn bind(path: &SocketPath, options: &BindOptions) -> Result<Self, BindError> {
+        Handle::try_current().map_err(|_| BindError::NoRuntime)?;
+        let (place, socket) = Place::take(path, options)?;
+        let live = match Live::new(socket, Some(path.directory().0)) {
+            Ok(live) => live,
+            Err(source) => {
+                place.leave();
+                return Err(BindError::Io {
+                    path: path.clone(),
+                    source,
+                });
+            }
+        };
+        let tenancy = Tenancy {
+            place,
+            retaken: None,
+            failing: false,
+        };
+        Ok(Self::new(live, options.clone(), Some(tenancy)))
+    }
+
+    /// Takes over the listening socket that systemd (`LISTEN_FDS`) or launchd (`launch_activate_socket`) made, under the name it has
+    /// there. Without a name: the only one systemd passed, or the one launchd calls `Listeners`.
+    ///
+    /// The path of an inherited socket is never touched: it belongs to the service manager. Works once per process and socket.
+    ///
+    /// # Errors
+    ///
+    /// [`InheritError::NotActivated`] if no such socket was passed, which is usual when the program is started by hand.
+    pub fn inherited(name: Option<&str>) -> Result<Self, InheritError> {
+        Handle::try_current().map_err(|_| InheritError::NoRuntime)?;
+        let options = BindOptions::default();
+        let socket = inherited::take(name)?;
+        raise_buffers(&socket, options.send_buffer, options.receive_buffer);
+        let live = Live::new(socket, None).map_err(InheritError::Io)?;
+        Ok(Self::new(live, options, None))
+    }
+
+    fn new(live: Live, options: BindOptions, tenancy: Option<Tenancy>) -> Self {
+        Self {
+            live: watch::Sender::new(Arc::new(live)),
+            orphans: Mutex::default(),
+            strain: Strain::default(),
+            options,
+            place: tenancy.map(Mutex::new),
+        }
+    }
+
+    /// Binds again if the file of the socket is not ours any more.
+    pub(super) fn look(&self, live: &Live) {
+        let Some(tenancy) = &self.place else { return };
+        let mut tenancy = unpoisoned(tenancy);
+        if tenancy.place.is_ours() {
+            return;
+        }
+        // Two programs that both insist on a path must not spin.
+        let now = Instant::now();
+        if tenancy
+            .retaken
+            .is_some_and(|then| now < then + BETWEEN_RETAKES)
+        {
+            return live.look_again_in(BETWEEN_RETAKES);
+        }
+        tenancy.retaken = Some(now);
+        let directory = tenancy.place.path().directory().0.to_owned();
+        let retaken = tenancy.place.retake(&self.options);
+        let path = tenancy.place.path().clone();
+        let fresh = retaken.and_then(|socket| {
+            Live::new(socket, Some(&directory)).map_err(|source| BindError::Io {
+                path: path.clone(),
+                source,
+            })
+        });
+        match fresh {
+            Ok(fresh) => {
+                tenancy.failing = false;
+                warn!(%path, "the socket's file was removed or replaced; bound again");
+                self.replace(live, fresh);
+            }
+            Err(error) => {
+                live.look_again_in(BETWEEN_RETAKES);
+                if !std::mem::replace(&mut tenancy.failing, true) {
+                    let error: &dyn std::error::Error = &error;
+                    warn!(%path, error, "the socket's file was removed or replaced and cannot be bound again yet");
+                }
+            }
+        }
+    }
+
+    /// Those who connected to the old socket are served: nobody else can reach it.
+    fn replace(&self, old: &Live, fresh: Live) {
+        let waiting = std::iter::from_fn(|| sys::accept(old.socket.get_ref().as_fd()).ok());
+        unpoisoned(&self.orphans).extend(waiting);
+        self.live.send_replace(Arc::new(fresh));
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if let Some(tenancy) = &self.place {
+            unpoisoned(tenancy).place.leave();
+        }
+    }
+}
+
+impl Live {
+    fn new(socket: OwnedFd, watched: Option<&Path>) -> io::Result<Self> {
+        // Readable only: nothing is ever written to a listening socket.
+        let socket = sys::readable(socket)?;
+        Ok(Self {
+            socket,
+            watch: watched.map(Watch::new),
+        })
+    }
+
+    pub(super) async fn time_to_look(&self) {
+        match &self.watch {
+            Some(watch) => watch.time_to_look().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    fn look_again_in(&self, wait: Duration) {
+        if let Some(watch) = &self.watch {
+            watch.look_again_in(wait);
+        }
+    }
+}
+
+/// A panic elsewhere leaves nothing half done behind these locks.
+pub(super) fn unpoisoned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+const BETWEEN_RETAKES: Duration = Duration::from_secs(1);

@@ -1,0 +1,178 @@
+//! What Linux and macOS share.
+#![expect(unsafe_code, reason = "system calls that nix does not wrap")]
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout};
+use tokio::io::unix::AsyncFd;
+
+use super::Interest;
+
+/// The effective uid of this process.
+pub(crate) fn own_uid() -> u32 {
+    nix::unistd::geteuid().as_raw()
+}
+
+/// A type that owns one descriptor for as long as it lives, and names no other.
+pub(crate) trait OwnsDescriptor: AsRawFd {}
+
+impl OwnsDescriptor for OwnedFd {}
+
+/// Registers a descriptor with the runtime for reading only: nobody is woken because it can be written.
+///
+/// Panics outside a runtime with an IO driver.
+pub(crate) fn readable<T: OwnsDescriptor>(owner: T) -> io::Result<AsyncFd<T>> {
+    // SAFETY: `owner` keeps its one descriptor open, and moves into the `AsyncFd`.
+    let registered =
+        unsafe { AsyncFd::register_with_interest(owner, tokio::io::Interest::READABLE) };
+    Ok(registered?)
+}
+
+/// Waits until `fd` is ready, or has failed, or `timeout` has passed.
+///
+/// `false` says only that it is not ready yet: a signal may have come first, so look at the clock before asking again.
+pub(crate) fn poll(
+    fd: BorrowedFd<'_>,
+    interest: Interest,
+    timeout: Option<Duration>,
+) -> io::Result<bool> {
+    let flags = match interest {
+        Interest::Read => PollFlags::POLLIN,
+        Interest::Write => PollFlags::POLLOUT,
+    };
+    let timeout = timeout.map_or(PollTimeout::NONE, |time| {
+        // Rounded up: a wait that ends early would make its caller spin through the last millisecond.
+        let millis = time.as_nanos().div_ceil(1_000_000);
+        i32::try_from(millis)
+            .ok()
+            .and_then(|ms| PollTimeout::try_from(ms).ok())
+            .unwrap_or(PollTimeout::MAX)
+    });
+    match nix::poll::poll(&mut [PollFd::new(fd, flags)], timeout) {
+        Ok(ready) => Ok(ready > 0),
+        Err(Errno::EINTR) => Ok(false),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// Bytes nobody can guess, from the kernel.
+pub(crate) fn random<const N: usize>() -> io::Result<[u8; N]> {
+    const { assert!(N <= 256, "the kernel may give no more at once") };
+    let mut bytes = [0; N];
+    super::os::fill_random(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// One `recvmsg`: what it appended to the buffer, its flags, and how much of `control` it filled.
+pub(super) struct Message {
+    pub(super) bytes: usize,
+    pub(super) flags: libc::c_int,
+    #[cfg_attr(
+        not(target_vendor = "apple"),
+        expect(dead_code, reason = "only macOS asks for control data")
+    )]
+    pub(super) control_bytes: usize,
+}
+
+/// Receives into the spare capacity of `buf`. An empty `control` asks for no control data.
+pub(super) fn receive_message(
+    fd: BorrowedFd<'_>,
+    buf: &mut BytesMut,
+    control: &mut [u32],
+    flags: libc::c_int,
+) -> io::Result<Message> {
+    let spare = buf.spare_capacity_mut();
+    let mut part = libc::iovec {
+        iov_base: spare.as_mut_ptr().cast(),
+        iov_len: spare.len(),
+    };
+    // SAFETY: `msghdr` holds integers and pointers only; all-zero bytes are a valid one.
+    let mut message: libc::msghdr = unsafe { MaybeUninit::zeroed().assume_init() };
+    message.msg_iov = &raw mut part;
+    message.msg_iovlen = 1;
+    if !control.is_empty() {
+        message.msg_control = control.as_mut_ptr().cast();
+        message.msg_controllen = size_of_val(control) as _;
+    }
+    let bytes = loop {
+        // SAFETY: `fd` is open; `message` points at `part` and `control`, which point at writable memory of the lengths they tell.
+        let rc = unsafe { libc::recvmsg(fd.as_raw_fd(), &raw mut message, flags) };
+        match usize::try_from(rc) {
+            Ok(bytes) => break bytes,
+            Err(_) if Errno::last() == Errno::EINTR => {}
+            Err(_) => return Err(io::Error::last_os_error()),
+        }
+    };
+    let len = buf.len() + bytes;
+    // SAFETY: the kernel wrote `bytes` bytes at the start of the spare capacity, and no more than fit.
+    unsafe { buf.set_len(len) };
+    Ok(Message {
+        bytes,
+        flags: message.msg_flags,
+        control_bytes: size(message.msg_controllen),
+    })
+}
+
+/// A length whose type differs from system to system.
+fn size(len: impl TryInto<usize>) -> usize {
+    len.try_into().unwrap_or(usize::MAX)
+}
+
+/// Reads a socket option of any size; gives the bytes the kernel wrote, or with `ERANGE` the bytes it would need.
+pub(super) fn socket_option(
+    fd: BorrowedFd<'_>,
+    level: libc::c_int,
+    name: libc::c_int,
+    value: &mut [u8],
+) -> Result<usize, (io::Error, usize)> {
+    let mut len = libc::socklen_t::try_from(value.len()).unwrap_or(libc::socklen_t::MAX);
+    let out = value.as_mut_ptr().cast();
+    // SAFETY: `fd` is open; `out` points to `len` writable bytes.
+    let rc = unsafe { libc::getsockopt(fd.as_raw_fd(), level, name, out, &raw mut len) };
+    check(rc).map_err(|error| (error, len as usize))?;
+    Ok(len as usize)
+}
+
+/// Gives the kernel's answer the shape Rust expects.
+pub(super) fn check(rc: libc::c_int) -> io::Result<libc::c_int> {
+    if rc < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(rc)
+    }
+}
+
+/// Sends what the socket takes now.
+pub(super) fn send_now(fd: BorrowedFd<'_>, bytes: &[u8], flags: libc::c_int) -> io::Result<usize> {
+    loop {
+        // SAFETY: `fd` is open; `bytes` is readable for its length.
+        let rc = unsafe { libc::send(fd.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), flags) };
+        match usize::try_from(rc) {
+            Ok(sent) => return Ok(sent),
+            Err(_) if Errno::last() == Errno::EINTR => {}
+            Err(_) => return Err(io::Error::last_os_error()),
+        }
+    }
+}
+
+/// Takes over a descriptor that the service manager left open, after asking the kernel whether it is.
+pub(super) fn adopt(fd: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: F_SETFD takes an integer and touches no memory; on a closed descriptor it fails.
+    let rc = unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) };
+    check(rc)?;
+    // SAFETY: the descriptor is open, and callers see to it that each is taken over once.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Makes a descriptor non-blocking.
+pub(super) fn set_nonblocking(fd: impl AsFd) -> io::Result<()> {
+    use nix::fcntl::{FcntlArg, OFlag, fcntl};
+    let flags = OFlag::from_bits_retain(fcntl(&fd, FcntlArg::F_GETFL)?);
+    fcntl(&fd, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
+    Ok(())
+}
