@@ -1,0 +1,225 @@
+//! What a build script and its user rely on beyond the text of the code.
+
+use std::error::Error;
+use std::path::Path;
+use std::process::Command;
+use std::{env, fs};
+
+type Tested = Result<(), Box<dyn Error>>;
+
+const PROTOS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/proto");
+
+/// Generates the code of one file and returns it.
+fn generate(text: &str) -> Result<String, Box<dyn Error>> {
+    let folder = tempfile::tempdir()?;
+    let proto = folder.path().join("user.proto");
+    fs::write(&proto, text)?;
+    ipc_build::Config::new()
+        .out_dir(folder.path())
+        .compile(&[&proto], &[folder.path()])?;
+    Ok(fs::read_to_string(folder.path().join("user.rs"))?)
+}
+
+/// The schema hash in the code of `text`.
+fn schema(text: &str) -> Result<String, Box<dyn Error>> {
+    let code = generate(text)?;
+    let (_, rest) = code
+        .split_once("pub const JOBS_SCHEMA: u64 = ")
+        .ok_or("no schema")?;
+    let (hash, _) = rest.split_once(';').ok_or("no end")?;
+    Ok(hash.to_owned())
+}
+
+const JOBS: &str = r#"
+syntax = "proto3";
+package user;
+import "ipc/options.proto";
+import "google/protobuf/empty.proto";
+service Jobs {
+  rpc Submit(Request) returns (google.protobuf.Empty);
+}
+message Request {
+  string name = 1;
+  Kind kind = 2;
+  Inner inner = 3;
+  message Inner { Request again = 1; uint32 depth = 2; }
+}
+enum Kind { KIND_UNSPECIFIED = 0; KIND_ONCE = 1; }
+message Unrelated { string name = 1; }
+"#;
+
+#[test]
+fn what_does_not_change_the_bytes_does_not_change_the_schema() -> Tested {
+    let hash = schema(JOBS)?;
+    for (from, to) in [
+        ("service Jobs", "// Says something.\nservice Jobs"),
+        (
+            "Empty);",
+            "Empty) { option (ipc.access) = ROOT; option deprecated = true; }",
+        ),
+        (
+            "Empty);",
+            "Empty) { option idempotency_level = IDEMPOTENT; }",
+        ),
+        (
+            "string name = 1;\n",
+            "string name = 1 [deprecated = true, json_name = \"n\"];\n",
+        ),
+        ("string name = 1;\n", "reserved 9;\n string name = 1;\n"),
+        ("message Unrelated { string", "message Unrelated { bytes"),
+        ("import \"ipc/options.proto\";", ""),
+    ] {
+        let changed = JOBS.replacen(from, to, 1);
+        assert_ne!(changed, JOBS, "{from}");
+        assert_eq!(schema(&changed)?, hash, "{to}");
+    }
+    Ok(())
+}
+
+#[test]
+fn what_changes_the_bytes_or_the_calls_changes_the_schema() -> Tested {
+    let mut hashes = vec![schema(JOBS)?];
+    for (from, to) in [
+        ("rpc Submit", "rpc Enqueue"),
+        ("(Request)", "(stream Request)"),
+        ("Empty);", "Empty) { option (ipc.one_way) = true; }"),
+        ("string name = 1;\n", "string title = 1;\n"),
+        ("string name = 1;\n", "string name = 4;\n"),
+        ("string name = 1;\n", "bytes name = 1;\n"),
+        ("string name = 1;\n", "repeated string name = 1;\n"),
+        ("uint32 depth = 2", "uint64 depth = 2"),
+        ("KIND_ONCE = 1", "KIND_ONCE = 2"),
+        (
+            "rpc Submit",
+            "rpc Other(Request) returns (Request); rpc Submit",
+        ),
+    ] {
+        let changed = JOBS.replacen(from, to, 1);
+        assert_ne!(changed, JOBS, "{from}");
+        hashes.push(schema(&changed)?);
+    }
+    let count = hashes.len();
+    hashes.sort();
+    hashes.dedup();
+    assert_eq!(hashes.len(), count, "each change makes a hash of its own");
+    Ok(())
+}
+
+/// Things that the other protos do not use, with no comment anywhere.
+const RARE: &str = r#"
+syntax = "proto2";
+package user;
+import "google/protobuf/descriptor.proto";
+extend google.protobuf.FieldOptions { optional string note = 50001; }
+message Outer {
+  extensions 100 to 199;
+  optional group Part = 1 { required string name = 1; }
+  oneof choice { string one = 2; Inner two = 3; }
+  message Inner {
+    map<string, Level> levels = 1;
+    oneof choice { bool yes = 2; }
+    enum Level { option allow_alias = true; NONE = 0; ZERO = 0; }
+    extend Outer { optional int32 more = 100; }
+  }
+  reserved "gone";
+}
+extend Outer { optional Outer.Inner other = 101; }
+service Jobs { rpc Get(Outer.Inner) returns (Outer) { option idempotency_level = IDEMPOTENT; } }
+"#;
+
+#[test]
+fn rare_parts_of_the_language_are_generated_and_documented() -> Tested {
+    let code = generate(RARE)?;
+    for wanted in [
+        "/// The message `user.Outer.Part`.",
+        "/// The message `user.Outer.Inner`.",
+        "/// The enum `user.Outer.Inner.Level`.",
+        "/// Field 1, `levels`.",
+        "/// At most one field of the oneof `choice`.",
+    ] {
+        assert!(code.contains(wanted), "{wanted}");
+    }
+    Ok(())
+}
+
+#[test]
+fn generating_twice_gives_the_same_bytes() -> Tested {
+    assert_eq!(generate(JOBS)?, generate(JOBS)?);
+    Ok(())
+}
+
+#[test]
+fn the_options_generate_no_code_of_their_own() -> Tested {
+    let folder = tempfile::tempdir()?;
+    let proto = folder.path().join("user.proto");
+    fs::write(&proto, JOBS)?;
+    let out = tempfile::tempdir()?;
+    ipc_build::Config::new()
+        .out_dir(out.path())
+        .compile(&[&proto], &[folder.path()])?;
+    let files: Vec<_> = fs::read_dir(out.path())?.collect::<Result<_, _>>()?;
+    assert_eq!(files.len(), 1);
+    assert_eq!(files[0].file_name(), "user.rs");
+    Ok(())
+}
+
+#[test]
+fn prost_can_be_configured_beneath() -> Tested {
+    let out = tempfile::tempdir()?;
+    ipc_build::Config::new()
+        .out_dir(out.path())
+        .prost(|prost| {
+            prost.bytes(["."]);
+        })
+        .compile(&[format!("{PROTOS}/jobs.proto")], &[PROTOS])?;
+    let code = fs::read_to_string(out.path().join("example.jobs.v1.rs"))?;
+    assert!(code.contains("pub data: ::prost::bytes::Bytes"));
+    Ok(())
+}
+
+#[test]
+fn a_further_include_folder_serves_imports() -> Tested {
+    let folder = tempfile::tempdir()?;
+    let proto = folder.path().join("user.proto");
+    fs::write(
+        &proto,
+        "syntax = \"proto3\"; package user; import \"shared/types.proto\";",
+    )?;
+    ipc_build::Config::new()
+        .include(PROTOS)
+        .out_dir(folder.path())
+        .compile(&[&proto], &[folder.path()])?;
+    assert!(folder.path().join("shared.v1.rs").exists());
+    Ok(())
+}
+
+/// Set for a run of this test binary that plays the build script.
+const AS_BUILD_SCRIPT: &str = "IPC_BUILD_TEST_OUT_DIR";
+
+#[test]
+fn cargo_is_told_every_file_that_was_read() -> Tested {
+    if env::var_os(AS_BUILD_SCRIPT).is_some() {
+        ipc_build::compile_protos(Path::new(PROTOS).join("edge.proto"))?;
+        return Ok(());
+    }
+    let out = tempfile::tempdir()?;
+    let output = Command::new(env::current_exe()?)
+        .args([
+            "--exact",
+            "cargo_is_told_every_file_that_was_read",
+            "--nocapture",
+        ])
+        .env(AS_BUILD_SCRIPT, "1")
+        .env("OUT_DIR", out.path())
+        .output()?;
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout)?;
+    let told: Vec<&str> = text
+        .lines()
+        .filter_map(|line| line.split_once("cargo:rerun-if-changed="))
+        .map(|(_, path)| path)
+        .collect();
+    let read = ["shared/types.proto", "edge.proto"].map(|file| format!("{PROTOS}/{file}"));
+    assert_eq!(told, read);
+    Ok(())
+}

@@ -1,0 +1,122 @@
+//! The golden files, compiled against `ipc` under the lints of this workspace, and used as a program would.
+
+/// Every call shape, option and kind of comment.
+pub mod jobs {
+    include!("golden/jobs.rs");
+}
+
+/// Odd names, and a package that is imported from the root.
+pub mod edge {
+    include!("golden/edge.rs");
+
+    /// As prost-build nests packages.
+    pub mod shared {
+        /// Version 1.
+        pub mod v1 {
+            include!("golden/shared.rs");
+        }
+    }
+}
+
+/// Without the synchronous client.
+pub mod small {
+    include!("golden/small.rs");
+}
+
+use ipc::{Call, Receiver, Sender, Service, Status};
+use jobs::{Chunk, Jobs, JobsServer, Line, Progress, SubmitReply, SubmitRequest, Summary};
+
+struct Queue;
+
+impl Jobs for Queue {
+    async fn submit(&self, _: Call<SubmitRequest>) -> Result<SubmitReply, Status> {
+        Ok(SubmitReply { id: 1 })
+    }
+    async fn watch(&self, _: Call<jobs::WatchRequest>, _: Sender<Progress>) -> Result<(), Status> {
+        Ok(())
+    }
+    async fn upload(&self, _: Call<Receiver<Chunk>>) -> Result<Summary, Status> {
+        Ok(Summary { bytes: 0 })
+    }
+    async fn attach(&self, _: Call<Receiver<Line>>, _: Sender<Line>) -> Result<(), Status> {
+        Ok(())
+    }
+    async fn note(&self, _: Call<Line>) {}
+    async fn purge(&self, _: Call<()>) -> Result<(), Status> {
+        Ok(())
+    }
+    async fn start(&self, _: Call<SubmitRequest>) -> Result<SubmitReply, Status> {
+        Ok(SubmitReply { id: 2 })
+    }
+    async fn uncommented(&self, _: Call<jobs::WatchRequest>) -> Result<SubmitReply, Status> {
+        Ok(SubmitReply { id: 3 })
+    }
+}
+
+#[test]
+fn a_generated_server_is_a_service_that_describes_itself() {
+    let server = JobsServer::new(Queue);
+    assert_eq!(server.name(), "example.jobs.v1.Jobs");
+    assert_eq!(server.methods().len(), jobs::JOBS_METHODS.len());
+    assert_eq!(server.schema(), jobs::JOBS_SCHEMA);
+    assert_eq!(format!("{server:?}"), "JobsServer { .. }");
+}
+
+#[test]
+fn handlers_can_be_shared_with_the_rest_of_the_program() {
+    let queue = std::sync::Arc::new(Queue);
+    let server = JobsServer::from_arc(std::sync::Arc::clone(&queue));
+    assert_eq!(std::sync::Arc::strong_count(&queue), 2);
+    let again = server.clone();
+    drop(server);
+    assert_eq!(std::sync::Arc::strong_count(&queue), 2);
+    drop(again);
+    assert_eq!(std::sync::Arc::strong_count(&queue), 1);
+}
+
+/// Compiles only where each function of the clients has the promised type.
+pub mod promised {
+    use super::jobs::{
+        Chunk, JobsBlockingClient, JobsClient, Line, Progress, SubmitReply, SubmitRequest, Summary,
+        WatchRequest,
+    };
+
+    /// Clients are cheap handles.
+    pub fn handle(client: &JobsClient) -> JobsClient {
+        client.clone()
+    }
+    /// Unary.
+    pub fn submit(client: &JobsClient) -> ipc::Unary<SubmitRequest, SubmitReply> {
+        client.submit(SubmitRequest::default())
+    }
+    /// Server streaming.
+    pub fn watch(client: &JobsClient) -> ipc::ServerStreaming<WatchRequest, Progress> {
+        client.watch(WatchRequest { id: 1 })
+    }
+    /// Client streaming.
+    pub fn upload(client: &JobsClient) -> ipc::ClientStreaming<Chunk, Summary> {
+        client.upload()
+    }
+    /// Bidirectional.
+    pub fn attach(client: &JobsClient) -> ipc::Bidirectional<Line, Line> {
+        client.attach()
+    }
+    /// One-way.
+    pub fn note(client: &JobsClient) -> ipc::OneWay<Line> {
+        client.note(Line::default())
+    }
+    /// Nothing in, nothing out.
+    pub fn purge(client: &JobsClient) -> ipc::Unary<(), ()> {
+        client.purge(())
+    }
+    /// Everything again, waiting.
+    pub fn blocking(client: &mut JobsBlockingClient) -> Result<(), ipc::Error> {
+        let reply: SubmitReply = client.submit(&SubmitRequest::default())?;
+        let _: ipc::blocking::Receiver<'_, Progress> =
+            client.watch(&WatchRequest { id: reply.id })?;
+        let _: ipc::blocking::Upload<'_, Chunk, Summary> = client.upload()?;
+        let _: ipc::blocking::Exchange<'_, Line, Line> = client.attach()?;
+        client.note(&Line::default())?;
+        client.purge(&())
+    }
+}
