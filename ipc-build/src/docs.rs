@@ -8,7 +8,10 @@ use std::collections::HashMap;
 use prost_types::source_code_info::Location;
 use prost_types::{DescriptorProto, EnumDescriptorProto, FileDescriptorProto};
 
-/// Adds the missing comments of messages, fields, oneofs, enums and their values to `file`.
+use crate::markdown::mark_code;
+
+/// Adds the missing comments of messages, fields, oneofs, enums and their values to `file`, and makes those
+/// that are there safe for rustdoc.
 ///
 /// Services and methods are left alone: their docs are written with the code, where the shape is known.
 pub(crate) fn fill(file: &mut FileDescriptorProto) {
@@ -28,6 +31,14 @@ pub(crate) fn fill(file: &mut FileDescriptorProto) {
         let is_bare = location.leading_comments.is_none() && location.trailing_comments.is_none();
         if is_bare {
             location.leading_comments = text;
+            continue;
+        }
+        let written = [
+            &mut location.leading_comments,
+            &mut location.trailing_comments,
+        ];
+        for comment in written.into_iter().flatten() {
+            *comment = mark_code(comment);
         }
     }
     // prost-build looks each path up and panics where it finds none.

@@ -89,6 +89,7 @@ mod client;
 mod docs;
 mod error;
 mod hash;
+mod markdown;
 mod names;
 mod options;
 mod resolve;

@@ -148,6 +148,12 @@ pub const JOBS_SCHEMA: u64 = 0x58e7_ddd7_1d64_67be;
 )]
 pub trait Jobs: ::core::marker::Send + ::core::marker::Sync + 'static {
     /// Starts a job and returns as soon as it is queued.
+    ///
+    /// From a shell:
+    ///
+    /// ```text
+    /// jobs submit sync --now
+    /// ```
     fn submit(
         &self,
         call: ::ipc::Call<SubmitRequest>,
@@ -331,6 +337,12 @@ impl JobsClient {
         Self { inner: client }
     }
     /// Starts a job and returns as soon as it is queued.
+    ///
+    /// From a shell:
+    ///
+    /// ```text
+    /// jobs submit sync --now
+    /// ```
     pub fn submit(
         &self,
         request: SubmitRequest,
@@ -403,6 +415,12 @@ impl JobsBlockingClient {
         Self { inner: client }
     }
     /// Starts a job and returns as soon as it is queued.
+    ///
+    /// From a shell:
+    ///
+    /// ```text
+    /// jobs submit sync --now
+    /// ```
     pub fn submit(
         &mut self,
         request: &SubmitRequest,
