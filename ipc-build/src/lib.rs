@@ -35,7 +35,7 @@
 //!
 //! become a module of the crate:
 //!
-//! ```ignore
+//! ```text
 //! mod proto {
 //!     include!(concat!(env!("OUT_DIR"), "/example.jobs.v1.rs"));
 //! }
