@@ -44,6 +44,9 @@ fn check(proto: &str, config: ipc_build::Config, expected: &[(&str, &str)]) -> T
     Ok(())
 }
 
+/// How many lines of each side a message shows.
+const SHOWN: usize = 20;
+
 /// The lines between the common beginning and the common end of two texts, old ones with `-`, new ones with `+`.
 fn difference(old: &str, new: &str) -> String {
     let (old, new): (Vec<&str>, Vec<&str>) = (old.lines().collect(), new.lines().collect());
@@ -52,14 +55,21 @@ fn difference(old: &str, new: &str) -> String {
     };
     let before = same(&mut old.iter().zip(&new));
     let after = same(&mut old[before..].iter().rev().zip(new[before..].iter().rev()));
-    let removed = old[before..old.len() - after]
-        .iter()
-        .map(|l| format!("-{l}"));
-    let added = new[before..new.len() - after]
-        .iter()
-        .map(|l| format!("+{l}"));
-    let lines: Vec<String> = removed.chain(added).collect();
-    format!("@@ line {} @@\n{}", before + 1, lines.join("\n"))
+    let side = |sign: char, lines: &[&str]| {
+        let changed = &lines[before..lines.len() - after];
+        let shown = changed.iter().take(SHOWN);
+        let mut text: String = shown.map(|line| format!("\n{sign}{line}")).collect();
+        if changed.len() > SHOWN {
+            text.push_str(&format!("\n{sign}({} more)", changed.len() - SHOWN));
+        }
+        text
+    };
+    format!(
+        "@@ line {} @@{}{}",
+        before + 1,
+        side('-', &old),
+        side('+', &new)
+    )
 }
 
 #[test]
@@ -93,4 +103,6 @@ fn a_service_without_the_blocking_client_generates_the_golden_code() -> Tested {
 fn a_difference_shows_the_lines_that_changed() {
     let text = difference("one\ntwo\nthree\nfour", "one\nzwei\ndrei\nfour");
     assert_eq!(text, "@@ line 2 @@\n-two\n-three\n+zwei\n+drei");
+    let long = "line\n".repeat(SHOWN + 2);
+    assert!(difference(&long, "").ends_with("-line\n-(2 more)"));
 }
