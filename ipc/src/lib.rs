@@ -8,18 +8,51 @@ mod socket;
 // 3. Who is at the other end, and whether they may be.
 mod peer;
 mod policy;
-// Bytes and rules, without IO.
-pub mod wire;
+// 4. Terms of the connection.
+mod handshake;
+// 5. The connection: one lock, one task.
+mod conn;
+mod pool;
+// 6. Calls and streams.
+mod call;
+mod incoming;
+mod metadata;
+mod outgoing;
+mod request;
+mod stream;
+// 7. Services, servers, clients.
+mod client;
+mod link;
+mod server;
+mod service;
+// What can go wrong, and how a call ended.
+mod error;
+mod status;
 // Every bound, its default, and why.
 mod limits;
+// Bytes and rules, without IO.
+pub mod wire;
+// The one door to locks.
+mod sync;
 // The kernel, in a handful of safe functions.
 mod sys;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 
+pub use call::Call;
+pub use client::{Client, ClientBuilder};
+pub use error::{ConnectionError, Error, Failure, HandshakeError, Outcome};
+pub use incoming::{Handling, Incoming};
 pub use limits::{InvalidLimit, Limits};
+pub use metadata::Metadata;
 pub use path::{Explanation, PathError, SocketPath};
 pub use peer::{Peer, PeerError};
-pub use policy::{Admitted, Denied, Policy, PolicyError, ResolvedAccess, ResolvedPolicy};
-pub use socket::{
-    AcceptError, Accepted, BindError, BindOptions, ConnectError, DirectoryError, Flaw,
-    InheritError, Listener, connect, connect_blocking,
+pub use policy::{Denied, Policy, PolicyError};
+pub use request::{
+    Bidirectional, ClientStreaming, OneWay, Reply, Request, ServerStreaming, Unary, shape,
 };
+pub use server::{Server, ServerBuilder};
+pub use service::{Access, BuildError, Idempotency, Method, Service, Shape};
+pub use socket::{AcceptError, BindError, ConnectError, DirectoryError, Flaw, InheritError};
+pub use status::{Code, Status};
+pub use stream::{Receiver, Sender, Upload};

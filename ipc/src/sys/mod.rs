@@ -25,7 +25,7 @@ pub(crate) use os::{
     PLATFORM, SYSTEM_GROUPS, SYSTEM_LINKS, accept, activated, bind, connect, console_user,
     identity, receive, send, socket_pair, stream_socket, user_directory,
 };
-pub(crate) use unix::{own_uid, poll, random, readable};
+pub(crate) use unix::{own_uid, poll, random, readable, writable};
 
 /// The systems this crate runs on, as a value, so that decisions about both can be tested on either.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,6 +4,7 @@
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -22,6 +23,7 @@ pub(crate) fn own_uid() -> u32 {
 pub(crate) trait OwnsDescriptor: AsRawFd {}
 
 impl OwnsDescriptor for OwnedFd {}
+impl OwnsDescriptor for Arc<OwnedFd> {}
 
 /// Registers a descriptor with the runtime for reading only: nobody is woken because it can be written.
 ///
@@ -30,6 +32,14 @@ pub(crate) fn readable<T: OwnsDescriptor>(owner: T) -> io::Result<AsyncFd<T>> {
     // SAFETY: `owner` keeps its one descriptor open, and moves into the `AsyncFd`.
     let registered =
         unsafe { AsyncFd::register_with_interest(owner, tokio::io::Interest::READABLE) };
+    Ok(registered?)
+}
+
+/// Registers a descriptor with the runtime for writing only; see [`readable`].
+pub(crate) fn writable(owner: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: `owner` keeps its one descriptor open, and moves into the `AsyncFd`.
+    let registered =
+        unsafe { AsyncFd::register_with_interest(owner, tokio::io::Interest::WRITABLE) };
     Ok(registered?)
 }
 

@@ -241,6 +241,18 @@ impl<T: Default> Engine<T> {
         self.calls.get(key).map(|call| call.id)
     }
 
+    /// Our part in a call.
+    #[must_use]
+    pub fn role(&self, key: Key) -> Option<Role> {
+        self.calls.get(key).map(|call| call.role)
+    }
+
+    /// When a call is over at the latest.
+    #[must_use]
+    pub fn deadline(&self, key: Key) -> Option<Instant> {
+        self.calls.get(key)?.deadline
+    }
+
     /// Whether a call is over.
     #[must_use]
     pub fn is_done(&self, key: Key) -> bool {
@@ -253,6 +265,18 @@ impl<T: Default> Engine<T> {
     #[must_use]
     pub fn open_calls(&self, role: Role) -> u32 {
         self.calls.open(role)
+    }
+
+    /// The id of the call that this side opened last; 0 if there is none.
+    #[must_use]
+    pub fn last_opened(&self) -> u32 {
+        let first = self.side.first_id();
+        let next = self.next_id.map_or(u32::MAX, CallId::get);
+        if next == first {
+            0
+        } else {
+            next.saturating_sub(2)
+        }
     }
 
     /// What the peer accepts.

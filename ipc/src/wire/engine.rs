@@ -211,10 +211,9 @@ impl<T: Default> Engine<T> {
         self.spare = Some(buffer);
     }
 
-    /// Whether [`Self::lend`] would be of use.
-    #[must_use]
-    pub fn wants_buffer(&self) -> bool {
-        self.spare.is_none()
+    /// Takes the lent buffer back, if it was not used.
+    pub fn reclaim(&mut self) -> Option<BytesMut> {
+        self.spare.take()
     }
 
     fn turn(&mut self, key: Key, out: &mut BytesMut) {

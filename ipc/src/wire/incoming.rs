@@ -39,7 +39,7 @@ impl<T: Default> Engine<T> {
             }
             Frame::End(id, end) => return self.on_end(id, end),
             Frame::Cancel(id, _) => {
-                let Some(key) = self.step(id, Input::Cancel)? else {
+                let Some(key) = self.wanted(id, Input::Cancel)? else {
                     return Ok(None);
                 };
                 return Ok(Some(Event::Cancelled { key }));
@@ -153,7 +153,7 @@ impl<T: Default> Engine<T> {
         if end && more {
             return Err(Violation::AfterEnd);
         }
-        let Some(key) = self.step(id, Input::message(end))? else {
+        let Some(key) = self.wanted(id, Input::message(end))? else {
             return Ok(None);
         };
         let Some(call) = self.calls.get_mut(key) else {
@@ -168,7 +168,7 @@ impl<T: Default> Engine<T> {
     }
 
     fn on_end(&mut self, id: CallId, end: End) -> Result<Option<Event>, Violation> {
-        let Some(key) = self.step(id, Input::End)? else {
+        let Some(key) = self.wanted(id, Input::End)? else {
             return Ok(None);
         };
         let partial = self
@@ -211,11 +211,16 @@ impl<T: Default> Engine<T> {
             return Ok(None);
         };
         call.state = call.state.on_frame(call.role, input)?;
-        let wanted = !call.orphan;
         if call.state == State::Done {
             self.calls.retire(key);
         }
-        Ok(Some(key).filter(|_| wanted))
+        Ok(Some(key))
+    }
+
+    /// Like [`Self::step`], but `None` as well if the owner has let go of the call.
+    fn wanted(&mut self, id: CallId, input: Input) -> Result<Option<Key>, Violation> {
+        let key = self.step(id, input)?;
+        Ok(key.filter(|key| self.calls.get(*key).is_some_and(|call| !call.orphan)))
     }
 
     /// Gives the peer credit for a call, if some is due.

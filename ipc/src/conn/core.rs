@@ -1,0 +1,220 @@
+//! What a connection keeps under its one lock, and the rules for using it.
+//!
+//! The lock is short: nobody awaits, calls a handler or decodes a message while holding it.
+
+use std::task::Waker;
+use std::time::Instant;
+
+use bytes::BytesMut;
+
+use super::io::Writer;
+use super::slot::{Ending, Slot};
+use crate::error::ConnectionError;
+use crate::wire::{Engine, Key};
+
+/// The state of one connection.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) engine: Engine<Slot>,
+    /// Why the connection is over, once it is.
+    pub(crate) over: Option<ConnectionError>,
+    /// The owner of the connection wants it closed once all is written.
+    pub(crate) closing: bool,
+    /// No more calls of the peer are taken, and the connection ends after the last.
+    pub(crate) draining: bool,
+    /// When the blocked write began to wait, if there is one.
+    pub(crate) blocked: Option<Instant>,
+    /// Something waits for the task: a flush, a nearer deadline, the end.
+    pub(crate) wanted: bool,
+    /// The task, while it sleeps.
+    pub(crate) task: Option<Waker>,
+    /// The deadline for which the task has set its timer.
+    pub(crate) armed: Option<Instant>,
+    /// The task is taking up input and will write what comes of it.
+    pub(crate) batching: bool,
+    /// Calls that wait for an answer or a handler.
+    busy: u32,
+    /// Senders that wait for the output to shrink.
+    room: Vec<Waker>,
+    writing: BytesMut,
+    written: usize,
+    /// Calls of ours up to this id may have left, and stand in `writing`.
+    left: u32,
+    moved: u32,
+}
+
+/// What a flush came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flushed {
+    /// All is written, or the socket is broken, which its reader will notice.
+    All,
+    /// The socket has no room.
+    Blocked,
+}
+
+impl Core {
+    pub(crate) fn new(engine: Engine<Slot>) -> Self {
+        Self {
+            engine,
+            over: None,
+            closing: false,
+            draining: false,
+            blocked: None,
+            wanted: false,
+            task: None,
+            armed: None,
+            batching: false,
+            busy: 0,
+            room: Vec::new(),
+            writing: BytesMut::new(),
+            written: 0,
+            left: 0,
+            moved: 0,
+        }
+    }
+
+    /// Writes what waits, as far as the socket takes it.
+    pub(crate) fn flush(&mut self, writer: &Writer, wakers: &mut Vec<Waker>) -> Flushed {
+        let mut flushed = Flushed::All;
+        loop {
+            if self.written == self.writing.len() {
+                self.recycle();
+                self.moved = self.engine.last_opened();
+                if !self.engine.poll_output(&mut self.writing) {
+                    break;
+                }
+            }
+            match writer.send(self.writing.get(self.written..).unwrap_or_default()) {
+                Ok(sent) => {
+                    self.written += sent;
+                    self.blocked = None;
+                    self.left = self.moved;
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                    flushed = Flushed::Blocked;
+                    break;
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                // The reader will find out why; what cannot leave is dropped.
+                Err(_) => self.written = self.writing.len(),
+            }
+        }
+        // Whatever was queued has moved to the output buffer, so there is room again.
+        self.wake_writers(wakers);
+        flushed
+    }
+
+    /// Counts a call that waits for its answer, or for its handler.
+    pub(crate) fn enter(&mut self, key: Key) {
+        if let Some(slot) = self.engine.user_mut(key) {
+            slot.busy = true;
+            self.busy += 1;
+        }
+    }
+
+    /// The owner lets go of a call.
+    pub(crate) fn release(&mut self, key: Key) {
+        if self
+            .engine
+            .user_mut(key)
+            .is_some_and(|slot| std::mem::take(&mut slot.busy))
+        {
+            self.busy -= 1;
+        }
+        self.engine.release(key);
+    }
+
+    /// Whether frames of this call may have reached the peer.
+    pub(crate) fn has_left(&self, key: Key) -> bool {
+        self.engine.id(key).is_some_and(|id| id.get() <= self.left)
+    }
+
+    /// Whether a caller may write its own frame: it is alone, and nothing is in front of it.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.blocked.is_none() && self.busy <= 1
+    }
+
+    /// Asks the task to run; returns what must be woken once the lock is released.
+    pub(crate) fn want(&mut self) -> Option<Waker> {
+        self.wanted = true;
+        self.task.take()
+    }
+
+    /// Asks the task to run if its timer would come too late.
+    pub(crate) fn want_timer(&mut self, deadline: Option<Instant>) -> Option<Waker> {
+        let deadline = deadline?;
+        if self.armed.is_some_and(|armed| armed <= deadline) {
+            return None;
+        }
+        self.want()
+    }
+
+    /// Whether a sender must wait: its own messages or too much of others' are in front.
+    pub(crate) fn must_wait(&self, key: Option<Key>, limit: usize) -> bool {
+        self.is_blocked(key) || self.engine.backlog() >= limit
+    }
+
+    fn is_blocked(&self, key: Option<Key>) -> bool {
+        key.is_some_and(|key| self.engine.is_blocked(key))
+    }
+
+    /// Registers a sender that [`Self::must_wait`].
+    pub(crate) fn wait_for_room(&mut self, key: Option<Key>, waker: &Waker) {
+        if self.is_blocked(key) {
+            if let Some(slot) = key.and_then(|key| self.engine.user_mut(key)) {
+                if !slot.writers.iter().any(|other| other.will_wake(waker)) {
+                    slot.writers.push(waker.clone());
+                }
+            }
+        } else if !self.room.iter().any(|other| other.will_wake(waker)) {
+            self.room.push(waker.clone());
+        }
+    }
+
+    /// Ends every call and refuses new ones.
+    pub(crate) fn close(&mut self, reason: ConnectionError, wakers: &mut Vec<Waker>) {
+        let reason = self.over.get_or_insert(reason).clone();
+        let keys = self
+            .engine
+            .users_mut()
+            .map(|(key, ..)| key)
+            .collect::<Vec<_>>();
+        for key in keys {
+            let left = self.has_left(key);
+            if let Some(slot) = self.engine.user_mut(key) {
+                slot.end(Ending::Lost(reason.clone(), left), wakers);
+                slot.stop();
+            }
+            self.engine.cancel(key, 1);
+        }
+        wakers.append(&mut self.room);
+    }
+
+    /// Whether all output has left this process.
+    pub(crate) fn is_flushed(&self) -> bool {
+        self.written == self.writing.len() && self.engine.is_flushed()
+    }
+
+    fn wake_writers(&mut self, wakers: &mut Vec<Waker>) {
+        while let Some(key) = self.engine.poll_writable() {
+            if let Some(slot) = self.engine.user_mut(key) {
+                wakers.append(&mut slot.writers);
+            }
+        }
+        wakers.append(&mut self.room);
+    }
+
+    /// Empties the buffer that was written; a very large one is not kept.
+    fn recycle(&mut self) {
+        self.written = 0;
+        if self.writing.capacity() > KEEP {
+            self.writing = BytesMut::new();
+        } else {
+            self.writing.clear();
+        }
+    }
+}
+
+/// Largest output buffer an idle connection keeps, in bytes: two chunks and their headers
+/// fit in the next power of two.
+const KEEP: usize = 262_144;

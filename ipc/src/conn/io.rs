@@ -1,0 +1,139 @@
+//! The byte stream below a connection: a socket, or two queues in memory.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::task::{Context, Poll, ready};
+
+use bytes::BytesMut;
+use tokio::io::unix::AsyncFd;
+
+use crate::sync::Arc;
+use crate::sys;
+#[cfg(any(test, feature = "testing"))]
+use crate::testing::MemoryEnd;
+
+/// The writing side, shared by all who call.
+#[derive(Debug)]
+pub(crate) enum Writer {
+    Socket(Arc<OwnedFd>),
+    #[cfg(any(test, feature = "testing"))]
+    Memory(Arc<MemoryEnd>),
+}
+
+/// The reading side, owned by the connection's task.
+///
+/// The socket is registered for reading only: a Unix socket reports itself writable each
+/// time the peer takes data, which would wake this task twice for every call.
+#[derive(Debug)]
+pub(crate) enum Reader {
+    Socket(AsyncFd<Arc<OwnedFd>>),
+    #[cfg(any(test, feature = "testing"))]
+    Memory(Arc<MemoryEnd>),
+}
+
+/// Waits until a blocked write may go on; exists only while there is one.
+#[derive(Debug)]
+pub(crate) enum Writable {
+    /// A duplicate of the descriptor, because one may be registered once only.
+    Socket(AsyncFd<OwnedFd>),
+    #[cfg(any(test, feature = "testing"))]
+    Memory(Arc<MemoryEnd>),
+}
+
+/// What one read brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Read {
+    /// Bytes were added, and there may be more.
+    More,
+    /// Bytes were added, and for now that was all.
+    Drained,
+    /// Nothing is there now.
+    Empty,
+    /// The peer has closed its direction.
+    Eof,
+    /// Descriptors came along; the kernel or `sys` has closed them.
+    Descriptors,
+}
+
+pub(crate) fn open(socket: OwnedFd) -> io::Result<(Reader, Writer)> {
+    let socket = Arc::new(socket);
+    let reader = sys::readable(Arc::clone(&socket))?;
+    Ok((Reader::Socket(reader), Writer::Socket(socket)))
+}
+
+impl Writer {
+    /// Writes what there is room for.
+    pub(crate) fn send(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Socket(socket) => sys::send(socket.as_fd(), bytes),
+            #[cfg(any(test, feature = "testing"))]
+            Self::Memory(end) => end.send(bytes),
+        }
+    }
+
+    pub(crate) fn writable(&self) -> io::Result<Writable> {
+        Ok(match self {
+            Self::Socket(socket) => {
+                let copy = socket.try_clone()?;
+                Writable::Socket(sys::writable(copy)?)
+            }
+            #[cfg(any(test, feature = "testing"))]
+            Self::Memory(end) => Writable::Memory(Arc::clone(end)),
+        })
+    }
+}
+
+impl Writable {
+    pub(crate) fn poll(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Socket(socket) => {
+                ready!(socket.poll_write_ready(cx))?.clear_ready();
+                Poll::Ready(Ok(()))
+            }
+            #[cfg(any(test, feature = "testing"))]
+            Self::Memory(end) => end.poll_writable(cx),
+        }
+    }
+}
+
+impl Reader {
+    /// Reads once into the spare room of `buffer`, waiting for the first byte.
+    pub(crate) fn poll_read(
+        &self,
+        cx: &mut Context<'_>,
+        buffer: &mut BytesMut,
+    ) -> Poll<io::Result<Read>> {
+        loop {
+            let read = match self {
+                Self::Socket(socket) => {
+                    let mut guard = ready!(socket.poll_read_ready(cx))?;
+                    let read = receive(guard.get_inner(), buffer)?;
+                    if matches!(read, Read::Drained | Read::Empty) {
+                        guard.clear_ready();
+                    }
+                    read
+                }
+                #[cfg(any(test, feature = "testing"))]
+                Self::Memory(end) => ready!(end.poll_read(cx, buffer)),
+            };
+            if read != Read::Empty {
+                return Poll::Ready(Ok(read));
+            }
+        }
+    }
+}
+
+/// A read that leaves room has drained the socket: a Unix stream read stops early only
+/// where descriptors are attached (unix_stream_read_generic), and those end the connection.
+fn receive(socket: &Arc<OwnedFd>, buffer: &mut BytesMut) -> io::Result<Read> {
+    let room = buffer.capacity() - buffer.len();
+    match sys::receive(socket.as_fd(), buffer) {
+        Ok(received) if received.stray_descriptors => Ok(Read::Descriptors),
+        Ok(received) if received.bytes == 0 => Ok(Read::Eof),
+        Ok(received) if received.bytes < room => Ok(Read::Drained),
+        Ok(_) => Ok(Read::More),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Read::Empty),
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(Read::Empty),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,307 @@
+//! One connection: its state behind one short lock, and the task that owns its socket.
+//!
+//! Callers encode straight into the output under the lock. One that is alone writes itself;
+//! otherwise the task writes for all, after it has let the others go first.
+
+mod core;
+mod held;
+pub(crate) mod io;
+mod slot;
+mod task;
+
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
+
+pub(crate) use self::core::{Core, Flushed};
+pub(crate) use self::held::Held;
+pub(crate) use self::slot::Ending;
+pub(crate) use self::task::Task;
+use crate::error::{ConnectionError, Failure, Outcome};
+use crate::limits::Limits;
+use crate::peer::Peer;
+use crate::policy::ResolvedAccess;
+use crate::pool::Pool;
+use crate::service::{Access, Services};
+use crate::status::Status;
+use crate::sync::{Arc, Mutex, MutexGuard};
+use crate::wire::messages::End;
+use crate::wire::{
+    Body, Engine, Established, GoAwayCode, Key, Open, OpenError, SendError, Side, Whole,
+};
+
+/// One connection, as all its calls share it.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    core: Mutex<Core>,
+    writer: io::Writer,
+    /// One permit for each call the peer lets us have open.
+    slots: Semaphore,
+    pub(crate) limits: Limits,
+    pub(crate) peer: Peer,
+    pub(crate) services: Arc<Services>,
+    pub(crate) pool: Arc<Pool>,
+    access: Arc<ResolvedAccess>,
+    pub(crate) handlers: TaskTracker,
+}
+
+/// What a connection is made of besides its socket.
+#[derive(Debug)]
+pub(crate) struct Setup {
+    pub(crate) side: Side,
+    pub(crate) limits: Limits,
+    pub(crate) peer: Peer,
+    pub(crate) access: Arc<ResolvedAccess>,
+    pub(crate) services: Arc<Services>,
+    pub(crate) pool: Arc<Pool>,
+}
+
+impl Connection {
+    /// A connection after its handshake. Nothing moves until its [`Task`] runs.
+    pub(crate) fn new(writer: io::Writer, setup: Setup, established: &Established) -> Arc<Self> {
+        let Setup {
+            side,
+            limits,
+            peer,
+            access,
+            services,
+            pool,
+        } = setup;
+        let calls = usize::try_from(established.limits.max_calls).unwrap_or(usize::MAX);
+        Arc::new(Self {
+            core: Mutex::new(Core::new(Engine::new(side, &limits, established))),
+            writer,
+            slots: Semaphore::new(calls.min(Semaphore::MAX_PERMITS)),
+            limits,
+            peer,
+            access,
+            services,
+            pool,
+            handlers: TaskTracker::new(),
+        })
+    }
+
+    /// The state. A panic while it was held leaves the output in doubt, so the
+    /// connection ends there.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Core> {
+        self.core.lock().unwrap_or_else(|poisoned| {
+            let mut core = poisoned.into_inner();
+            core.over.get_or_insert(ConnectionError::Shutdown);
+            core
+        })
+    }
+
+    /// The permits for calls of ours.
+    pub(crate) fn slots(&self) -> &Semaphore {
+        &self.slots
+    }
+
+    /// Opens a call; unless it is one-way, the caller holds a permit of [`Self::slots`].
+    /// A `busy` one counts among those that wait for an answer.
+    pub(crate) fn open(&self, open: Open<'_>, busy: bool) -> Result<Key, Failure> {
+        let mut wakers = Vec::new();
+        let mut core = self.lock();
+        if let Some(reason) = &core.over {
+            return Err(Failure::lost(reason, Outcome::NotSent));
+        }
+        let deadline = open.deadline;
+        let key = core.engine.open(open).map_err(not_opened)?;
+        if busy {
+            core.enter(key);
+        }
+        self.push(&mut core, &mut wakers);
+        wakers.extend(core.want_timer(deadline));
+        drop(core);
+        wake(wakers);
+        Ok(key)
+    }
+
+    /// Waits until a message of this call, or a new call, may be sent.
+    pub(crate) fn poll_room(&self, key: Option<Key>, cx: &mut Context<'_>) -> Poll<()> {
+        let limit = usize::try_from(self.limits.outbox).unwrap_or(usize::MAX);
+        let mut core = self.lock();
+        let done = key.is_some_and(|key| core.engine.is_done(key));
+        if core.over.is_some() || done || !core.must_wait(key, limit) {
+            return Poll::Ready(());
+        }
+        core.wait_for_room(key, cx.waker());
+        Poll::Pending
+    }
+
+    /// Sends a message of an open call.
+    pub(crate) fn send(&self, key: Key, body: Body<'_>, end: bool) -> Result<(), SendError> {
+        self.with_output(|core| core.engine.send(key, body, end))
+    }
+
+    /// Does something to the engine that may queue frames, and gets them on their way.
+    pub(crate) fn with_output<R>(&self, change: impl FnOnce(&mut Core) -> R) -> R {
+        let mut wakers = Vec::new();
+        let mut core = self.lock();
+        let result = change(&mut core);
+        self.push(&mut core, &mut wakers);
+        drop(core);
+        wake(wakers);
+        result
+    }
+
+    /// Ends our direction of a call; see [`Engine::end`].
+    pub(crate) fn end(&self, key: Key, end: &End) {
+        self.with_output(|core| core.engine.end(key, end));
+    }
+
+    /// Whether the peer may call a method.
+    pub(crate) fn admits(&self, access: Access) -> bool {
+        match access {
+            Access::Any => true,
+            Access::SameUser => self.access.same_user(&self.peer),
+            Access::Admin => self.access.admin(&self.peer),
+            Access::Root => self.access.root(&self.peer),
+        }
+    }
+
+    /// The failure of a call that cannot be sent any more.
+    pub(crate) fn lost(&self) -> Failure {
+        let reason = self
+            .lock()
+            .over
+            .clone()
+            .unwrap_or(ConnectionError::Shutdown);
+        Failure::lost(&reason, Outcome::NotSent)
+    }
+
+    /// How a call ended, if it has.
+    pub(crate) fn ending(&self, key: Key) -> Option<Ending> {
+        self.lock().engine.user_mut(key)?.ending.clone()
+    }
+
+    /// Takes no more calls of the peer; the connection ends when those it has are done.
+    pub(crate) fn drain(&self) {
+        let mut core = self.lock();
+        core.engine.go_away(GoAwayCode::DRAINING, "shutting down");
+        core.draining = true;
+        let waker = core.want();
+        drop(core);
+        wake(waker);
+    }
+
+    /// Ends the connection now.
+    pub(crate) fn close(&self) {
+        let mut core = self.lock();
+        core.over.get_or_insert(ConnectionError::Shutdown);
+        let waker = core.want();
+        drop(core);
+        wake(waker);
+    }
+
+    /// The next message of a call, or how it ended.
+    pub(crate) fn poll_message(
+        &self,
+        key: Key,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Whole, Ending>> {
+        let mut core = self.lock();
+        let over = core.over.clone();
+        let Some(slot) = core.engine.user_mut(key) else {
+            let reason = over.unwrap_or(ConnectionError::Shutdown);
+            return Poll::Ready(Err(Ending::Lost(reason, true)));
+        };
+        if let Some(whole) = slot.pop() {
+            return Poll::Ready(Ok(whole));
+        }
+        if let Some(ending) = &slot.ending {
+            return Poll::Ready(Err(ending.clone()));
+        }
+        match &mut slot.reader {
+            Some(waker) => waker.clone_from(cx.waker()),
+            none => *none = Some(cx.waker().clone()),
+        }
+        Poll::Pending
+    }
+
+    /// Gives back the credit of a message that was read.
+    pub(crate) fn consumed(&self, key: Key, cost: u32) {
+        let mut core = self.lock();
+        if let Err(violation) = core.engine.consumed(key, cost) {
+            core.over.get_or_insert(violation.into());
+        }
+        if core.batching || core.engine.backlog() == 0 {
+            return;
+        }
+        let waker = core.want();
+        drop(core);
+        wake(waker);
+    }
+
+    /// Lets go of a call of ours: an open one is cancelled, so that its handler stops.
+    pub(crate) fn abandon(&self, key: Key, code: u32) {
+        let mut wakers = Vec::new();
+        let mut core = self.lock();
+        if !core.engine.is_done(key) {
+            core.engine.cancel(key, code);
+            wakers.extend(core.want());
+        }
+        core.release(key);
+        drop(core);
+        wake(wakers);
+    }
+
+    /// Lets go of a call of the peer.
+    pub(crate) fn release(&self, key: Key) {
+        let mut core = self.lock();
+        core.release(key);
+        let waker = if core.draining { core.want() } else { None };
+        drop(core);
+        wake(waker);
+    }
+
+    /// Asks for the end of the connection once all is written.
+    pub(crate) fn close_when_flushed(&self) {
+        let mut core = self.lock();
+        core.closing = true;
+        let waker = core.want();
+        drop(core);
+        wake(waker);
+    }
+
+    /// Writes now if that is right, else asks the task to.
+    fn push(&self, core: &mut Core, wakers: &mut Vec<Waker>) {
+        if core.over.is_some() || core.batching || core.is_flushed() {
+            return;
+        }
+        if !core.is_alone() || core.flush(&self.writer, wakers) == Flushed::Blocked {
+            wakers.extend(core.want());
+        }
+    }
+}
+
+/// What is left of a deadline, as it travels.
+pub(crate) fn time_left(deadline: Option<Instant>, now: Instant) -> Option<u64> {
+    let left = deadline?.saturating_duration_since(now);
+    Some(u64::try_from(left.as_micros()).unwrap_or(u64::MAX))
+}
+
+/// The moment a timeout ends; one that cannot be counted is no timeout.
+pub(crate) fn deadline_after(now: Instant, timeout: Option<Duration>) -> Option<Instant> {
+    now.checked_add(timeout?)
+}
+
+/// The time, from tokio's clock so that tests can drive it.
+pub(crate) fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+pub(crate) fn wake(wakers: impl IntoIterator<Item = Waker>) {
+    wakers.into_iter().for_each(Waker::wake);
+}
+
+fn not_opened(error: OpenError) -> Failure {
+    let status = match error {
+        OpenError::TooMany | OpenError::TooLarge { .. } | OpenError::Metadata { .. } => {
+            Status::resource_exhausted(error.to_string())
+        }
+        OpenError::GoingAway => Status::unavailable(error.to_string()),
+    };
+    Failure::new(status, Outcome::NotSent)
+}

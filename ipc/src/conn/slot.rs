@@ -1,0 +1,111 @@
+//! Where what arrives for a call meets the one who waits for it.
+
+use std::collections::VecDeque;
+use std::task::Waker;
+
+use tokio::task::AbortHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::error::{ConnectionError, Failure, Outcome};
+use crate::status::Status;
+use crate::wire::Whole;
+use crate::wire::messages::{End, Entry};
+
+/// How a call ended, for this side.
+#[derive(Clone, Debug)]
+pub(crate) enum Ending {
+    /// The peer's direction ended; from the called side, with success if the code is 0.
+    Peer(End),
+    /// The peer gave its call up.
+    Cancelled,
+    /// The deadline passed here; the flag says whether the call had left.
+    Expired(bool),
+    /// The peer is going away and has not seen the call.
+    Unseen,
+    /// The connection ended; the flag says whether the call had left.
+    Lost(ConnectionError, bool),
+}
+
+impl Ending {
+    /// What the caller is told, if this is not a success.
+    pub(crate) fn into_failure(self) -> Failure {
+        let when = |left| {
+            if left {
+                Outcome::MayHaveRun
+            } else {
+                Outcome::NotSent
+            }
+        };
+        match self {
+            Self::Peer(end) => {
+                let unseen = end.unseen;
+                let outcome = if unseen {
+                    Outcome::RefusedUnseen
+                } else {
+                    Outcome::MayHaveRun
+                };
+                Failure::new(Status::from_end(end), outcome)
+            }
+            Self::Cancelled => {
+                let status = Status::cancelled("the caller gave the call up");
+                Failure::new(status, Outcome::MayHaveRun)
+            }
+            Self::Expired(left) => {
+                Failure::new(Status::deadline_exceeded("deadline passed"), when(left))
+            }
+            Self::Unseen => {
+                let status = Status::unavailable("the peer is going away");
+                Failure::new(status, Outcome::RefusedUnseen)
+            }
+            Self::Lost(reason, left) => Failure::lost(&reason, when(left)),
+        }
+    }
+}
+
+/// What one side keeps with a call.
+#[derive(Debug, Default)]
+pub(crate) struct Slot {
+    first: Option<Whole>,
+    more: VecDeque<Whole>,
+    pub(crate) ending: Option<Ending>,
+    pub(crate) reader: Option<Waker>,
+    pub(crate) writers: Vec<Waker>,
+    pub(crate) token: Option<CancellationToken>,
+    pub(crate) task: Option<AbortHandle>,
+    pub(crate) trailers: Vec<Entry>,
+    /// Counted among the calls that make output shared.
+    pub(crate) busy: bool,
+}
+
+impl Slot {
+    /// Adds a message for the reader.
+    pub(crate) fn push(&mut self, whole: Whole) {
+        if self.first.is_none() && self.more.is_empty() {
+            self.first = Some(whole);
+        } else {
+            self.more.push_back(whole);
+        }
+    }
+
+    /// Takes the oldest message.
+    pub(crate) fn pop(&mut self) -> Option<Whole> {
+        self.first.take().or_else(|| self.more.pop_front())
+    }
+
+    /// Ends the call for its owner; the first ending counts.
+    pub(crate) fn end(&mut self, ending: Ending, wakers: &mut Vec<Waker>) {
+        self.ending.get_or_insert(ending);
+        wakers.extend(self.reader.take());
+        wakers.append(&mut self.writers);
+    }
+
+    /// Stops the handler: its token first, so that what it spawned can notice.
+    pub(crate) fn stop(&mut self) {
+        if let Some(token) = self.token.take() {
+            token.cancel();
+        }
+        if let Some(task) = self.task.take() {
+            task.abort();
+        }
+    }
+}

@@ -1,0 +1,391 @@
+//! The task of a connection: socket to engine, engine to socket, and the timer.
+//!
+//! It has one shape: wait, read or flush or check the time, again. It is the only reader of
+//! the socket.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+use bytes::BytesMut;
+use tokio::time::{Sleep, sleep_until};
+use tracing::{debug, trace};
+
+use super::core::{Core, Flushed};
+use super::io::{Read, Reader, Writable};
+use super::slot::Ending;
+use super::{Connection, now, wake};
+use crate::error::ConnectionError;
+use crate::incoming::{Incoming, run};
+use crate::status::Code;
+use crate::sync::Arc;
+use crate::wire::messages::{End, GoAway};
+use crate::wire::{Event, Key, Role, Violation};
+
+/// The task that owns the reading side of a connection.
+#[derive(Debug)]
+pub(crate) struct Task {
+    connection: Arc<Connection>,
+    reader: Reader,
+    input: BytesMut,
+    /// Bytes to read at once next time; grows with what comes and shrinks again.
+    appetite: usize,
+    writable: Option<Writable>,
+    timer: Option<Pin<Box<Sleep>>>,
+    /// A flush was asked for, and the others have had their turn to add to it.
+    yielded: bool,
+}
+
+/// Why the task woke up.
+enum Wake {
+    Read(std::io::Result<Read>),
+    Writable,
+    Flush,
+    Timer,
+}
+
+impl Task {
+    /// A task for a connection; `input` is what came behind the handshake.
+    pub(crate) fn new(connection: Arc<Connection>, reader: Reader, input: BytesMut) -> Self {
+        Self {
+            connection,
+            reader,
+            input,
+            appetite: SMALL,
+            writable: None,
+            timer: None,
+            yielded: false,
+        }
+    }
+
+    /// Runs the connection until it ends, and says why it did.
+    pub(crate) async fn run(mut self) -> ConnectionError {
+        let reason = self.serve().await;
+        debug!(%reason, "connection ended");
+        self.finish(&reason);
+        self.connection.handlers.close();
+        self.connection.handlers.wait().await;
+        reason
+    }
+
+    /// Tells the peer what it did wrong, and every call that it is over.
+    fn finish(&self, reason: &ConnectionError) {
+        let mut wakers = Vec::new();
+        let mut core = self.connection.lock();
+        if let ConnectionError::Violation(violation) = reason {
+            core.engine
+                .go_away(violation.code(), &violation.to_string());
+            core.flush(&self.connection.writer, &mut wakers);
+        }
+        core.close(reason.clone(), &mut wakers);
+        drop(core);
+        wake(wakers);
+        self.connection.slots.close();
+    }
+
+    async fn serve(&mut self) -> ConnectionError {
+        if let Err(reason) = self.take_input() {
+            return reason;
+        }
+        loop {
+            let step = match poll_fn(|cx| self.poll_wake(cx)).await {
+                Wake::Read(read) => self.on_read(read),
+                Wake::Writable | Wake::Flush => Ok(self.flush()),
+                Wake::Timer => self.on_timer(),
+            };
+            if let Err(reason) = step.and_then(|()| self.is_over()) {
+                return reason;
+            }
+        }
+    }
+
+    fn poll_wake(&mut self, cx: &mut Context<'_>) -> Poll<Wake> {
+        if let Poll::Ready(read) = self.poll_read(cx) {
+            return Poll::Ready(Wake::Read(read));
+        }
+        if let Some(writable) = &self.writable
+            && writable.poll(cx).is_ready()
+        {
+            self.writable = None;
+            return Poll::Ready(Wake::Writable);
+        }
+        let armed = {
+            let mut core = self.connection.lock();
+            if core.wanted {
+                if self.yielded {
+                    core.wanted = false;
+                    self.yielded = false;
+                    return Poll::Ready(Wake::Flush);
+                }
+                // Behind the tasks that are ready now, so that their frames go with this write.
+                self.yielded = true;
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            register(&mut core.task, cx.waker());
+            core.armed = self.connection.next_deadline(&core);
+            core.armed
+        };
+        if self.poll_timer(armed, cx).is_ready() {
+            return Poll::Ready(Wake::Timer);
+        }
+        Poll::Pending
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<Read>> {
+        if self.input.capacity() - self.input.len() < self.appetite {
+            if self.input.is_empty() && self.input.capacity() > self.appetite.saturating_mul(4) {
+                self.input = BytesMut::new();
+            }
+            self.input.reserve(self.appetite);
+        }
+        self.reader.poll_read(cx, &mut self.input)
+    }
+
+    /// Sets the one timer of the connection; it is moved only when it is due.
+    fn poll_timer(&mut self, armed: Option<Instant>, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(armed) = armed else {
+            self.timer = None;
+            return Poll::Pending;
+        };
+        let armed = armed.into();
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(sleep_until(armed)));
+        if timer.deadline() != armed {
+            timer.as_mut().reset(armed);
+        }
+        timer.as_mut().poll(cx)
+    }
+
+    fn on_read(&mut self, read: std::io::Result<Read>) -> Result<(), ConnectionError> {
+        match read? {
+            Read::More => self.appetite = self.appetite.saturating_mul(4).min(LARGE),
+            Read::Drained | Read::Empty => {
+                if self.input.len() < self.appetite / 8 {
+                    self.appetite = (self.appetite / 2).max(SMALL);
+                }
+            }
+            Read::Descriptors => return Err(Violation::Descriptors.into()),
+            Read::Eof => {
+                self.connection.lock().engine.handle_eof(&self.input)?;
+                return Err(ConnectionError::Closed);
+            }
+        }
+        self.take_input()
+    }
+
+    /// Takes up all that was read, and writes at once what came of it.
+    fn take_input(&mut self) -> Result<(), ConnectionError> {
+        let mut wakers = Vec::new();
+        let connection = &self.connection;
+        if self.input.len() > LENDING {
+            connection.lock().engine.lend(connection.pool.take());
+        }
+        let result = loop {
+            let mut core = connection.lock();
+            core.batching = true;
+            match take_events(&mut core, connection, &mut self.input, &mut wakers) {
+                Ok(Some(incoming)) => {
+                    drop(core);
+                    run(incoming);
+                }
+                other => break other.map(drop),
+            }
+        };
+        let mut core = connection.lock();
+        core.batching = false;
+        if let Some(spare) = core.engine.reclaim() {
+            connection.pool.give(spare);
+        }
+        let flushed = core.is_flushed();
+        drop(core);
+        wake(wakers);
+        if !flushed {
+            self.flush();
+        }
+        result
+    }
+
+    fn flush(&mut self) {
+        let mut wakers = Vec::new();
+        let mut core = self.connection.lock();
+        if core.flush(&self.connection.writer, &mut wakers) == Flushed::Blocked {
+            core.blocked = core.blocked.or_else(|| Some(now()));
+            if self.writable.is_none() {
+                match self.connection.writer.writable() {
+                    Ok(writable) => self.writable = Some(writable),
+                    Err(error) => _ = core.over.get_or_insert(error.into()),
+                }
+            }
+        }
+        drop(core);
+        wake(wakers);
+    }
+
+    fn on_timer(&mut self) -> Result<(), ConnectionError> {
+        let now = now();
+        let mut wakers = Vec::new();
+        let mut core = self.connection.lock();
+        core.engine.handle_timeout(now)?;
+        if core.blocked.is_some_and(|since| {
+            now.saturating_duration_since(since) >= self.connection.limits.write
+        }) {
+            return Err(Violation::WriteTimeout.into());
+        }
+        while let Some(key) = core.engine.poll_expired(now) {
+            expire(&mut core, key, &mut wakers);
+        }
+        drop(core);
+        wake(wakers);
+        self.flush();
+        Ok(())
+    }
+
+    fn is_over(&self) -> Result<(), ConnectionError> {
+        let core = self.connection.lock();
+        if let Some(reason) = &core.over {
+            return Err(reason.clone());
+        }
+        let idle = core.engine.open_calls(Role::Callee) == 0;
+        if (core.closing || core.draining && idle) && core.is_flushed() {
+            return Err(ConnectionError::Shutdown);
+        }
+        Ok(())
+    }
+}
+
+impl Connection {
+    /// When the task must look at the clock again.
+    fn next_deadline(&self, core: &Core) -> Option<Instant> {
+        let write = core
+            .blocked
+            .and_then(|since| since.checked_add(self.limits.write));
+        match (core.engine.poll_deadline(), write) {
+            (Some(call), Some(write)) => Some(call.min(write)),
+            (call, write) => call.or(write),
+        }
+    }
+}
+
+/// Applies events until one is a call to be run, which happens without the lock.
+fn take_events(
+    core: &mut Core,
+    connection: &Arc<Connection>,
+    input: &mut BytesMut,
+    wakers: &mut Vec<Waker>,
+) -> Result<Option<Incoming>, ConnectionError> {
+    let now = now();
+    while let Some(event) = core.engine.handle_input(input, now)? {
+        match event {
+            Event::Call { key, head, end, .. } => {
+                trace!(call = ?core.engine.id(key), method = head.method, "call");
+                let deadline = core.engine.deadline(key);
+                let id = core.engine.id(key);
+                let connection = Arc::clone(connection);
+                return Ok(id.map(|id| Incoming {
+                    connection,
+                    key,
+                    id,
+                    head,
+                    end,
+                    deadline,
+                }));
+            }
+            Event::Message {
+                key,
+                mut whole,
+                end,
+            } => {
+                whole.bytes = connection.pool.adopt(whole.bytes);
+                let Some(slot) = core.engine.user_mut(key) else {
+                    continue;
+                };
+                slot.push(whole);
+                if end {
+                    slot.end(Ending::Peer(End::default()), wakers);
+                }
+                wakers.extend(slot.reader.take());
+            }
+            Event::End { key, end } => finish(core, key, Ending::Peer(end), wakers),
+            Event::Cancelled { key } => {
+                if let Some(slot) = core.engine.user_mut(key) {
+                    slot.stop();
+                }
+                finish(core, key, Ending::Cancelled, wakers);
+            }
+            Event::Pong(_) => {}
+            Event::GoAway(away) => go_away(core, away, wakers)?,
+        }
+    }
+    Ok(None)
+}
+
+fn finish(core: &mut Core, key: Key, ending: Ending, wakers: &mut Vec<Waker>) {
+    if let Some(slot) = core.engine.user_mut(key) {
+        slot.end(ending, wakers);
+    }
+}
+
+/// A call ran out of time: ours is cancelled at the peer, the peer's is answered.
+fn expire(core: &mut Core, key: Key, wakers: &mut Vec<Waker>) {
+    let code = Code::DeadlineExceeded.to_u32();
+    let ours = core.engine.role(key) == Some(Role::Caller);
+    let left = core.has_left(key);
+    if let Some(slot) = core.engine.user_mut(key) {
+        slot.end(Ending::Expired(left), wakers);
+        slot.stop();
+    }
+    if ours {
+        core.engine.cancel(key, code);
+    } else {
+        core.engine.end(
+            key,
+            &End {
+                code,
+                message: "deadline passed".into(),
+                ..End::default()
+            },
+        );
+    }
+}
+
+/// The peer takes no more calls; those it has not seen end here.
+fn go_away(core: &mut Core, away: GoAway, wakers: &mut Vec<Waker>) -> Result<(), ConnectionError> {
+    let GoAway {
+        code,
+        message,
+        last_call,
+    } = away;
+    let open = core
+        .engine
+        .users_mut()
+        .filter(|(_, role, _)| *role == Role::Caller);
+    let open = open.map(|(key, ..)| key).collect::<Vec<_>>();
+    for key in open {
+        if core.engine.id(key).is_some_and(|id| id.get() > last_call) {
+            finish(core, key, Ending::Unseen, wakers);
+            core.engine.cancel(key, 1);
+        }
+    }
+    if code == 0 {
+        Ok(())
+    } else {
+        Err(ConnectionError::GoneAway { code, message })
+    }
+}
+
+fn register(place: &mut Option<Waker>, waker: &Waker) {
+    match place {
+        Some(old) => old.clone_from(waker),
+        None => *place = Some(waker.clone()),
+    }
+}
+
+/// Bytes read at once from a quiet connection, so that an idle one holds little.
+const SMALL: usize = 4_096;
+/// Input in bytes from which on a large message is likely.
+const LENDING: usize = 16_384;
+/// Bytes read at once from a busy one: two chunks.
+const LARGE: usize = 131_072;

@@ -1,0 +1,177 @@
+//! Drives the handshake of [`crate::wire`] over a socket, under one deadline.
+
+use std::future::poll_fn;
+use std::io;
+
+use bytes::{Buf, BytesMut};
+use tokio::time::{Instant, timeout_at};
+
+use crate::conn::io::{Read, Reader, Writer};
+use crate::error::{ConnectionError, HandshakeError};
+use crate::sync::Arc;
+use crate::wire::messages::GoAway;
+use crate::wire::{
+    Accepting, Connecting, Established, Failure, GoAwayCode, Local, Progress, Violation, turn_away,
+};
+
+/// What a handshake leaves: the terms, and bytes that came behind it.
+pub(crate) type Shaken = (Established, BytesMut);
+
+/// The connecting side; `trust` decides when the server has shown its first bytes, because
+/// only then does the kernel know who holds the other end.
+pub(crate) async fn connect<A>(
+    reader: &Reader,
+    writer: &Writer,
+    local: &Local,
+    trust: impl FnOnce() -> Result<A, HandshakeError>,
+) -> Result<(A, Shaken), HandshakeError> {
+    let deadline = Instant::now() + local.limits.handshake;
+    let mut input = BytesMut::new();
+    let (mut step, hello) = Connecting::start(local);
+    // A server that turns us away may have closed before it read this; what it said is
+    // still to be read then.
+    let sent = within(deadline, write(writer, hello)).await?;
+    let welcomed = loop {
+        match step.handle_input(&mut input) {
+            Ok(Progress::Next(next)) => break next,
+            Ok(Progress::Wait(wait)) => step = wait,
+            Err(failure) => return Err(give_up(writer, &failure, true)),
+        }
+        if within(deadline, read(reader, &mut input)).await?.is_err() {
+            let closed = sent.err().unwrap_or(ConnectionError::Closed);
+            return Err(HandshakeError::Lost(closed));
+        }
+    };
+    let admitted = trust().inspect_err(|_| {
+        say(
+            writer,
+            &turn_away(true, GoAwayCode::UNTRUSTED, "server is not trusted"),
+        );
+    })?;
+    let (established, confirm) = welcomed.confirm();
+    within(deadline, write(writer, confirm))
+        .await?
+        .map_err(HandshakeError::Lost)?;
+    Ok((admitted, (established, input)))
+}
+
+/// The accepting side; the policy has admitted the peer before.
+pub(crate) async fn accept(
+    reader: &Reader,
+    writer: &Writer,
+    local: &Local,
+    session: [u8; 16],
+) -> Result<Shaken, HandshakeError> {
+    let deadline = Instant::now() + local.limits.handshake;
+    let mut input = BytesMut::new();
+    let mut step = Accepting::default();
+    let greeted = loop {
+        match step.handle_input(&mut input) {
+            Ok(Progress::Next(next)) => break next,
+            Ok(Progress::Wait(wait)) => step = wait,
+            Err(failure) => return Err(give_up(writer, &failure, false)),
+        }
+        more(deadline, reader, writer, &mut input, false).await?;
+    };
+    let nonce = crate::sys::random().map_err(lost)?;
+    let (mut step, welcome) = greeted.welcome(local, session, nonce);
+    within(deadline, write(writer, welcome))
+        .await?
+        .map_err(HandshakeError::Lost)?;
+    loop {
+        match step.handle_input(&mut input) {
+            Ok(Progress::Next(established)) => return Ok((established, input)),
+            Ok(Progress::Wait(wait)) => step = wait,
+            Err(failure) => return Err(give_up(writer, &failure, true)),
+        }
+        more(deadline, reader, writer, &mut input, true).await?;
+    }
+}
+
+/// Writes what there is room for, and does not wait: a farewell is a courtesy.
+pub(crate) fn say(writer: &Writer, bytes: &[u8]) {
+    if let Err(error) = writer.send(bytes) {
+        tracing::debug!(%error, "farewell not sent");
+    }
+}
+
+/// Reads more of the peer's part; when time is up, tells the peer.
+async fn more(
+    deadline: Instant,
+    reader: &Reader,
+    writer: &Writer,
+    input: &mut BytesMut,
+    prefaced: bool,
+) -> Result<(), HandshakeError> {
+    match timeout_at(deadline, read(reader, input)).await {
+        Ok(read) => read.map_err(HandshakeError::Lost),
+        Err(_elapsed) => {
+            let failure = Failure::Violation(Violation::HandshakeTimeout);
+            Err(give_up(writer, &failure, prefaced))
+        }
+    }
+}
+
+async fn within<T>(deadline: Instant, step: impl Future<Output = T>) -> Result<T, HandshakeError> {
+    timeout_at(deadline, step)
+        .await
+        .map_err(|_elapsed| HandshakeError::TimedOut)
+}
+
+async fn read(reader: &Reader, input: &mut BytesMut) -> Result<(), ConnectionError> {
+    input.reserve(1024);
+    match poll_fn(|cx| reader.poll_read(cx, input)).await? {
+        Read::Eof if input.is_empty() => Err(ConnectionError::Closed),
+        Read::Eof => Err(Violation::Truncated.into()),
+        Read::Descriptors => Err(Violation::Descriptors.into()),
+        Read::More | Read::Drained | Read::Empty => Ok(()),
+    }
+}
+
+async fn write(writer: &Writer, mut bytes: BytesMut) -> Result<(), ConnectionError> {
+    while bytes.has_remaining() {
+        match writer.send(&bytes) {
+            Ok(sent) => bytes.advance(sent),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                let writable = writer.writable()?;
+                poll_fn(|cx| writable.poll(cx)).await?;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// Tells the peer what it did wrong, and the caller what it means.
+fn give_up(writer: &Writer, failure: &Failure, prefaced: bool) -> HandshakeError {
+    match failure {
+        Failure::Violation(violation) => {
+            say(
+                writer,
+                &turn_away(prefaced, violation.code(), &violation.to_string()),
+            );
+            match *violation {
+                Violation::VersionMismatch { theirs, ours } => {
+                    HandshakeError::Version { theirs, ours }
+                }
+                Violation::HandshakeTimeout => HandshakeError::TimedOut,
+                other => HandshakeError::Lost(other.into()),
+            }
+        }
+        Failure::GoAway(away) => turned_away(away),
+    }
+}
+
+fn turned_away(away: &GoAway) -> HandshakeError {
+    let message = away.message.clone();
+    match away.code {
+        GoAwayCode::REFUSED => HandshakeError::Refused(message),
+        GoAwayCode::OVERLOADED => HandshakeError::Overloaded(message),
+        code => HandshakeError::Lost(ConnectionError::GoneAway { code, message }),
+    }
+}
+
+fn lost(error: io::Error) -> HandshakeError {
+    HandshakeError::Lost(ConnectionError::Io(Arc::new(error)))
+}

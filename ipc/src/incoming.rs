@@ -1,0 +1,369 @@
+//! A call of the peer, from its frame to its answer.
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+use prost::Message;
+use tracing::{Instrument, debug_span, warn};
+
+use crate::call::{Call, CallContext};
+use crate::conn::{Connection, Held};
+use crate::outgoing::{Encode, body};
+use crate::service::{Method, Shape};
+use crate::status::Status;
+use crate::stream::{Receiver, Sender};
+use crate::sync::Arc;
+use crate::wire::messages::{CallHead, End};
+use crate::wire::{CallId, Key, SendError};
+
+/// A call of the peer that nobody has handled yet; given to [`Service::call`](crate::Service).
+pub struct Incoming {
+    pub(crate) connection: Arc<Connection>,
+    pub(crate) key: Key,
+    pub(crate) id: CallId,
+    pub(crate) head: CallHead,
+    pub(crate) end: bool,
+    pub(crate) deadline: Option<Instant>,
+}
+
+/// The running of one call; returned by [`Service::call`](crate::Service).
+#[must_use = "a call is not run until its connection polls it"]
+pub struct Handling(Option<Pin<Box<dyn Future<Output = ()> + Send>>>);
+
+impl Incoming {
+    /// Runs a handler that takes one message and gives one.
+    pub fn unary<Req, Res, F, Fut>(self, handler: F) -> Handling
+    where
+        Req: Message + Default,
+        Res: Message,
+        F: FnOnce(Call<Req>) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<Res, Status>> + Send + 'static,
+    {
+        Handling::new(async move {
+            let (answer, head) = self.split(|call| call);
+            match request(&answer.call, head).await {
+                Ok(call) => answer.finish(handler(call).await),
+                Err(refusal) => answer.refuse(&refusal),
+            }
+        })
+    }
+
+    /// Runs a handler that takes one message and gives many.
+    pub fn server_streaming<Req, Res, F, Fut>(self, handler: F) -> Handling
+    where
+        Req: Message + Default,
+        Res: Message,
+        F: FnOnce(Call<Req>, Sender<Res>) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<(), Status>> + Send + 'static,
+    {
+        Handling::new(async move {
+            let (answer, head) = self.split(Arc::new);
+            let sender = Sender::new(Arc::clone(&answer.call));
+            match request(&answer.call, head).await {
+                Ok(call) => answer.finish_stream(handler(call, sender).await),
+                Err(refusal) => answer.refuse(&refusal),
+            }
+        })
+    }
+
+    /// Runs a handler that takes many messages and gives one.
+    pub fn client_streaming<Req, Res, F, Fut>(self, handler: F) -> Handling
+    where
+        Req: Message + Default,
+        Res: Message,
+        F: FnOnce(Call<Receiver<Req>>) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<Res, Status>> + Send + 'static,
+    {
+        Handling::new(async move {
+            let (answer, head) = self.split(Arc::new);
+            let call = head.map(|head| Receiver::incoming(Arc::clone(&answer.call), head.body));
+            answer.finish(handler(call).await);
+        })
+    }
+
+    /// Runs a handler that takes many messages and gives many.
+    pub fn bidirectional<Req, Res, F, Fut>(self, handler: F) -> Handling
+    where
+        Req: Message + Default,
+        Res: Message,
+        F: FnOnce(Call<Receiver<Req>>, Sender<Res>) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<(), Status>> + Send + 'static,
+    {
+        Handling::new(async move {
+            let (answer, head) = self.split(Arc::new);
+            let sender = Sender::new(Arc::clone(&answer.call));
+            let call = head.map(|head| Receiver::incoming(Arc::clone(&answer.call), head.body));
+            answer.finish_stream(handler(call, sender).await);
+        })
+    }
+
+    /// Runs a handler that takes one message and gives none.
+    pub fn one_way<Req, F, Fut>(self, handler: F) -> Handling
+    where
+        Req: Message + Default,
+        F: FnOnce(Call<Req>) -> Fut + Send + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        Handling::new(async move {
+            let (answer, head) = self.split(|call| call);
+            match request(&answer.call, head).await {
+                Ok(call) => {
+                    handler(call).await;
+                    answer.finish_stream(Ok(()));
+                }
+                Err(refusal) => answer.refuse(&refusal),
+            }
+        })
+    }
+
+    /// Answers that there is no such method.
+    pub fn unimplemented(self) -> Handling {
+        self.refuse(&Status::unimplemented("no such method"));
+        Handling(None)
+    }
+
+    fn refuse(self, status: &Status) {
+        let (answer, _) = self.split(|call| call);
+        answer.refuse(status);
+    }
+
+    /// The duty to answer, and what came with the call; `share` says how the call is held.
+    fn split<H: AsRef<Held>>(self, share: impl FnOnce(Held) -> H) -> (Answer<H>, Call<Head>) {
+        let Self {
+            connection,
+            key,
+            id,
+            mut head,
+            end,
+            deadline,
+        } = self;
+        let context = CallContext::new(Arc::clone(&connection), key, id);
+        let metadata = std::mem::take(&mut head.metadata);
+        let call = Call::new(
+            Head {
+                body: head.body,
+                end,
+            },
+            metadata,
+            deadline,
+            context,
+        );
+        let held = share(Held::incoming(connection, key));
+        (
+            Answer {
+                call: held,
+                answered: false,
+            },
+            call,
+        )
+    }
+}
+
+impl fmt::Debug for Incoming {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Incoming")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Handling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Handling").field(&self.0.is_some()).finish()
+    }
+}
+
+impl Handling {
+    fn new(handler: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self(Some(Box::pin(handler)))
+    }
+}
+
+/// What came with the CALL frame.
+struct Head {
+    body: Option<Bytes>,
+    end: bool,
+}
+
+/// The duty to answer one call. Dropped unanswered, it says so to the caller.
+struct Answer<H: AsRef<Held>> {
+    call: H,
+    answered: bool,
+}
+
+impl<H: AsRef<Held>> Answer<H> {
+    fn finish<Res: Message>(mut self, result: Result<Res, Status>) {
+        self.answered = true;
+        let response = match result {
+            Ok(response) => response,
+            Err(status) => return self.end(&status.to_end()),
+        };
+        let trailers = self.trailers();
+        let end = trailers.is_none();
+        let len = response.encoded_len();
+        let mut write = |out: &mut BytesMut| response.encode_raw(out);
+        let Held {
+            connection, key, ..
+        } = self.call.as_ref();
+        let body = body(
+            connection,
+            Encode {
+                len,
+                write: &mut write,
+            },
+        );
+        match (connection.send(*key, body, end), trailers) {
+            (Ok(()), Some(trailers)) => self.end(&trailers),
+            (Ok(()), None) | (Err(SendError::Done), _) => {}
+            (Err(error), _) => self.end(&Status::resource_exhausted(error.to_string()).to_end()),
+        }
+    }
+
+    fn finish_stream(mut self, result: Result<(), Status>) {
+        self.answered = true;
+        let end = match result {
+            Ok(()) => self.trailers().unwrap_or_default(),
+            Err(status) => status.to_end(),
+        };
+        self.end(&end);
+    }
+
+    /// Answers with the guarantee that no handler saw the call.
+    fn refuse(mut self, status: &Status) {
+        self.answered = true;
+        self.end(&End {
+            unseen: true,
+            ..status.to_end()
+        });
+    }
+
+    fn end(&self, end: &End) {
+        let Held {
+            connection, key, ..
+        } = self.call.as_ref();
+        connection.end(*key, end);
+    }
+
+    /// The metadata that the handler wants to go with a success.
+    fn trailers(&self) -> Option<End> {
+        let Held {
+            connection, key, ..
+        } = self.call.as_ref();
+        let mut core = connection.lock();
+        let metadata = std::mem::take(&mut core.engine.user_mut(*key)?.trailers);
+        (!metadata.is_empty()).then(|| End {
+            metadata,
+            ..End::default()
+        })
+    }
+}
+
+impl<H: AsRef<Held>> Drop for Answer<H> {
+    fn drop(&mut self) {
+        if !self.answered {
+            let why = if std::thread::panicking() {
+                "the handler panicked"
+            } else {
+                "the handler dropped its answer"
+            };
+            self.end(&Status::unknown(why).to_end());
+        }
+    }
+}
+
+/// The one message of a request, which may still be on its way.
+async fn request<Req: Message + Default>(
+    call: &Held,
+    head: Call<Head>,
+) -> Result<Call<Req>, Status> {
+    let missing = || Status::internal("the call has no request");
+    let body = match &head.body {
+        Head {
+            body: Some(body), ..
+        } => body.clone(),
+        Head { end: true, .. } => return Err(missing()),
+        Head { .. } => {
+            let whole = poll_fn(|cx| call.connection.poll_message(call.key, cx)).await;
+            whole.map_err(|_| missing())?.bytes
+        }
+    };
+    let request = Req::decode(body);
+    let request = request.map_err(|e| Status::internal(format!("the request does not parse: {e}")));
+    let request = request?;
+    Ok(head.map(|_| request))
+}
+
+/// Runs a call: polled once where it is, and only if it must wait as a task of its own.
+pub(crate) fn run(incoming: Incoming) {
+    let connection = Arc::clone(&incoming.connection);
+    let (key, id) = (incoming.key, incoming.id);
+    let Some((service, index, method)) = connection.services.find(incoming.head.method) else {
+        incoming.refuse(&Status::unimplemented("no such method"));
+        return;
+    };
+    if !connection.admits(method.required_access()) {
+        warn!(
+            rpc.method = method.path(),
+            peer.uid = connection.peer.uid(),
+            "access denied"
+        );
+        incoming.refuse(&Status::permission_denied("this method is not open to you"));
+        return;
+    }
+    let span = debug_span!(
+        "call",
+        call.id = incoming.id.get(),
+        rpc.method = method.path()
+    );
+    let Handling(handling) = span.in_scope(|| service.call(index, incoming));
+    let Some(handling) = handling else { return };
+    let mut guarded = Guarded {
+        handling: Some(handling),
+        method,
+    }
+    .instrument(span);
+    let first = Pin::new(&mut guarded).poll(&mut Context::from_waker(Waker::noop()));
+    if first.is_ready() {
+        return;
+    }
+    if method.shape() == Shape::Unary {
+        connection.lock().enter(key);
+    }
+    let task = connection.handlers.spawn(guarded).abort_handle();
+    let mut core = connection.lock();
+    if core.engine.id(key) == Some(id)
+        && let Some(slot) = core.engine.user_mut(key)
+    {
+        slot.task = Some(task);
+    }
+}
+
+/// A handler whose panic ends its call and nothing else.
+struct Guarded {
+    handling: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    method: &'static Method,
+}
+
+impl Future for Guarded {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(handling) = &mut self.handling else {
+            return Poll::Ready(());
+        };
+        let polled = catch_unwind(AssertUnwindSafe(|| handling.as_mut().poll(cx)));
+        let done = polled.unwrap_or_else(|_| {
+            warn!(rpc.method = self.method.path(), "handler panicked");
+            Poll::Ready(())
+        });
+        if done.is_ready() {
+            self.handling = None;
+        }
+        done
+    }
+}

@@ -1,0 +1,113 @@
+//! What all connections of one client or server have in common, and how one is started.
+
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use tracing::{Instrument, debug_span};
+
+use crate::client::Client;
+use crate::conn::io::{self as transport, Reader, Writer};
+use crate::conn::{Connection, Setup, Task};
+use crate::error::{Error, HandshakeError};
+use crate::handshake::{self, Shaken};
+use crate::limits::Limits;
+use crate::peer::{Peer, PeerError};
+use crate::policy::{Admitted, ResolvedAccess, ResolvedPolicy};
+use crate::pool::Pool;
+use crate::service::{Service, Services};
+use crate::sync::Arc;
+use crate::wire::{Local, Side};
+
+/// What all connections of one client or server have in common.
+#[derive(Clone, Debug)]
+pub(crate) struct Link {
+    pub(crate) local: Arc<Local>,
+    pub(crate) services: Arc<Services>,
+    pub(crate) pool: Arc<Pool>,
+    access: Arc<ResolvedAccess>,
+    side: Side,
+}
+
+impl Link {
+    pub(crate) fn new(
+        side: Side,
+        services: Vec<Arc<dyn Service>>,
+        limits: Limits,
+    ) -> Result<Self, Error> {
+        limits.validate()?;
+        let services = Arc::new(Services::new(services)?);
+        let software = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")).into();
+        let local = Arc::new(Local {
+            limits,
+            services: services.infos(),
+            software,
+        });
+        let access = Arc::new(ResolvedAccess::resolve()?);
+        Ok(Self {
+            local,
+            services,
+            pool: Pool::new(limits.pooled),
+            access,
+            side,
+        })
+    }
+
+    pub(crate) async fn connect(
+        self,
+        socket: OwnedFd,
+        trust: &ResolvedPolicy,
+        timeout: Option<Duration>,
+    ) -> Result<Client, Error> {
+        let identified = socket.try_clone()?;
+        let (reader, writer) = transport::open(socket)?;
+        let trust = || {
+            let peer = Peer::of(&identified).map_err(unidentified)?;
+            trust.check(peer).map_err(HandshakeError::NotTrusted)
+        };
+        let (admitted, shaken) = handshake::connect(&reader, &writer, &self.local, trust).await?;
+        drop(identified);
+        let connection = self.start(admitted, (reader, writer), shaken);
+        Ok(Client::owning(connection, timeout))
+    }
+
+    /// Starts the connection of a client; only a peer that was let in has one.
+    pub(crate) fn start(
+        &self,
+        admitted: Admitted,
+        (reader, writer): (Reader, Writer),
+        shaken: Shaken,
+    ) -> Arc<Connection> {
+        let (connection, task) = self.join(admitted, (reader, writer), shaken);
+        let span = debug_span!("connection", peer.uid = connection.peer.uid());
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "ends with its connection, which the client owns"
+        )]
+        tokio::spawn(task.run().instrument(span));
+        connection
+    }
+
+    /// A connection and its task, after the handshake.
+    pub(crate) fn join(
+        &self,
+        admitted: Admitted,
+        (reader, writer): (Reader, Writer),
+        (established, input): Shaken,
+    ) -> (Arc<Connection>, Task) {
+        let setup = Setup {
+            side: self.side,
+            limits: self.local.limits,
+            peer: admitted.into_peer(),
+            access: Arc::clone(&self.access),
+            services: Arc::clone(&self.services),
+            pool: Arc::clone(&self.pool),
+        };
+        let connection = Connection::new(writer, setup, &established);
+        let task = Task::new(Arc::clone(&connection), reader, input);
+        (connection, task)
+    }
+}
+
+fn unidentified(error: PeerError) -> HandshakeError {
+    HandshakeError::Unidentified(Arc::new(error))
+}

@@ -1,0 +1,77 @@
+//! Names and values that travel beside a message.
+
+use std::fmt;
+
+use bytes::Bytes;
+
+use crate::wire::messages::Entry;
+
+/// Metadata of a call or an answer, in the order it was added.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Metadata(Vec<Entry>);
+
+impl Metadata {
+    /// Adds an entry; the key is made lower-case. Names may repeat.
+    pub fn insert(&mut self, key: &str, value: impl Into<Bytes>) {
+        self.0.push(Entry {
+            key: key.to_ascii_lowercase(),
+            value: value.into(),
+        });
+    }
+
+    /// The first value of a name.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&Bytes> {
+        self.iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case(key))
+            .map(|(_, value)| value)
+    }
+
+    /// All entries in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Bytes)> {
+        self.0
+            .iter()
+            .map(|entry| (entry.key.as_str(), &entry.value))
+    }
+
+    /// Whether there are no entries.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn entries(&self) -> &[Entry] {
+        &self.0
+    }
+
+    pub(crate) fn into_entries(self) -> Vec<Entry> {
+        self.0
+    }
+
+    pub(crate) const fn from_entries(entries: Vec<Entry>) -> Self {
+        Self(entries)
+    }
+}
+
+/// Names and sizes only: values may be secrets.
+impl fmt::Debug for Metadata {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map()
+            .entries(self.iter().map(|(key, value)| (key, value.len())))
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_found_in_any_case_and_values_are_not_printed() {
+        let mut metadata = Metadata::default();
+        metadata.insert("Trace-Id", "secret");
+        assert_eq!(metadata.get("trace-ID").unwrap(), "secret");
+        assert_eq!(metadata.get("other"), None);
+        assert_eq!(format!("{metadata:?}"), r#"{"trace-id": 6}"#);
+    }
+}

@@ -1,0 +1,140 @@
+//! A call of ours, from its request to its answer.
+
+use std::future::poll_fn;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use tokio::time::timeout_at;
+
+use crate::conn::{Connection, Ending, Held, deadline_after, now, time_left};
+use crate::error::{Error, Failure, Outcome};
+use crate::metadata::Metadata;
+use crate::service::{Method, Shape};
+use crate::status::{Code, Status};
+use crate::sync::Arc;
+use crate::wire::messages::{CallHead, End};
+use crate::wire::{Body, Open};
+
+/// What a caller may choose for one call.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Options {
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) metadata: Metadata,
+}
+
+/// The length of a message, and its writer.
+pub(crate) struct Encode<'a> {
+    pub(crate) len: usize,
+    pub(crate) write: &'a mut (dyn FnMut(&mut BytesMut) + Send),
+}
+
+/// Opens a call, with its first message if it has one; the only one unless the caller streams.
+///
+/// Waits, inside the deadline, until the peer takes another call.
+pub(crate) async fn open(
+    connection: &Arc<Connection>,
+    method: &'static Method,
+    options: Options,
+    request: Option<Encode<'_>>,
+) -> Result<Held, Error> {
+    let deadline = options
+        .timeout
+        .and_then(|_| deadline_after(now(), options.timeout));
+    let one_way = method.shape() == Shape::OneWay;
+    if one_way {
+        poll_fn(|cx| connection.poll_room(None, cx)).await;
+    } else {
+        permit(connection, deadline).await?;
+    }
+    let time_left = deadline.and_then(|_| time_left(deadline, now()));
+    let metadata = options.metadata.into_entries();
+    let head = CallHead {
+        method: method.id(),
+        time_left,
+        metadata,
+        body: None,
+    };
+    let end = request.is_some();
+    let body = request.map(|request| body(connection, request));
+    let open = Open {
+        head,
+        body,
+        end,
+        one_way,
+        deadline,
+    };
+    let busy = method.shape() == Shape::Unary;
+    match connection.open(open, busy) {
+        Ok(key) => Ok(Held::outgoing(Arc::clone(connection), key, !one_way)),
+        Err(failure) => {
+            if !one_way {
+                connection.slots().add_permits(1);
+            }
+            Err(failure.into())
+        }
+    }
+}
+
+/// Waits for the one answer of a call.
+pub(crate) async fn answer(call: &Held) -> Result<(Bytes, Metadata), Failure> {
+    let first = poll_fn(|cx| call.connection.poll_message(call.key, cx)).await;
+    let whole = first.map_err(|ending| match ending {
+        Ending::Peer(End { code: 0, .. }) => broken("the answer has no message"),
+        ending => ending.into_failure(),
+    })?;
+    // A success without metadata ends with its message; otherwise END follows it.
+    let ending = poll_fn(|cx| match call.connection.poll_message(call.key, cx) {
+        Poll::Ready(Ok(_)) => Poll::Ready(Err(broken("the answer has two messages"))),
+        Poll::Ready(Err(ending)) => Poll::Ready(Ok(ending)),
+        Poll::Pending => Poll::Pending,
+    });
+    match ending.await? {
+        Ending::Peer(End {
+            code: 0, metadata, ..
+        }) => Ok((whole.bytes, Metadata::from_entries(metadata))),
+        ending => Err(ending.into_failure()),
+    }
+}
+
+/// A small message is written in place, a large one into a pooled buffer first, so that the
+/// lock is not held for it.
+pub(crate) fn body<'a>(connection: &Connection, message: Encode<'a>) -> Body<'a> {
+    let Encode { len, write } = message;
+    if len <= crate::pool::LARGE {
+        return Body::Write(len, write);
+    }
+    let mut buffer = connection.pool.take();
+    buffer.reserve(len);
+    write(&mut buffer);
+    Body::Bytes(connection.pool.freeze(buffer))
+}
+
+/// Takes one of the calls that the peer lets us have open.
+async fn permit(connection: &Connection, deadline: Option<Instant>) -> Result<(), Error> {
+    let slots = connection.slots();
+    if let Ok(permit) = slots.try_acquire() {
+        permit.forget();
+        return Ok(());
+    }
+    let acquired = match deadline {
+        Some(deadline) => timeout_at(deadline.into(), slots.acquire()).await,
+        None => Ok(slots.acquire().await),
+    };
+    let failure = match acquired {
+        Ok(Ok(permit)) => {
+            permit.forget();
+            return Ok(());
+        }
+        Ok(Err(_closed)) => connection.lost(),
+        Err(_elapsed) => Failure::new(
+            Status::deadline_exceeded("deadline passed before the peer took the call"),
+            Outcome::NotSent,
+        ),
+    };
+    Err(failure.into())
+}
+
+fn broken(message: &str) -> Failure {
+    Failure::new(Status::new(Code::Internal, message), Outcome::MayHaveRun)
+}

@@ -1,0 +1,232 @@
+//! A call as its caller makes it: chosen, then awaited.
+
+use std::fmt;
+use std::future::{Future, IntoFuture};
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use prost::Message;
+
+use crate::client::Client;
+use crate::conn::Held;
+use crate::error::{Error, Failure, Outcome};
+use crate::metadata::Metadata;
+use crate::outgoing::{Encode, Options, answer, open};
+use crate::service::Method;
+use crate::status::Status;
+use crate::stream::{Receiver, Sender, Upload};
+use crate::sync::Arc;
+
+/// A call that is sent when it is awaited; `S` says how many messages go each way.
+#[must_use = "a call is sent when it is awaited"]
+pub struct Request<Req, S> {
+    client: Client,
+    method: &'static Method,
+    message: Req,
+    options: Options,
+    shape: PhantomData<fn() -> S>,
+}
+
+/// One message each way. Awaiting gives the answer.
+///
+/// # Cancel safety
+///
+/// Dropping the future after it was polled cancels the call at the peer, where its handler
+/// is dropped. Whether the handler had run by then is not known.
+pub type Unary<Req, Res> = Request<Req, shape::Unary<Res>>;
+/// One request, many answers. Awaiting gives their [`Receiver`].
+pub type ServerStreaming<Req, Res> = Request<Req, shape::ServerStreaming<Res>>;
+/// Many requests, one answer. Awaiting gives an [`Upload`].
+pub type ClientStreaming<Req, Res> = Request<(), shape::ClientStreaming<Req, Res>>;
+/// Many each way. Awaiting gives a [`Sender`] and a [`Receiver`].
+pub type Bidirectional<Req, Res> = Request<(), shape::Bidirectional<Req, Res>>;
+/// One request, no answer. Awaiting waits for room in the output; whether the request
+/// arrives is not known, by contract.
+pub type OneWay<Req> = Request<Req, shape::OneWay>;
+
+/// Markers for how many messages go each way.
+pub mod shape {
+    use std::marker::PhantomData;
+
+    /// One message each way.
+    #[derive(Debug)]
+    pub struct Unary<Res>(PhantomData<Res>);
+    /// One request, many answers.
+    #[derive(Debug)]
+    pub struct ServerStreaming<Res>(PhantomData<Res>);
+    /// Many requests, one answer.
+    #[derive(Debug)]
+    pub struct ClientStreaming<Req, Res>(PhantomData<(Req, Res)>);
+    /// Many each way.
+    #[derive(Debug)]
+    pub struct Bidirectional<Req, Res>(PhantomData<(Req, Res)>);
+    /// One request, no answer.
+    #[derive(Debug)]
+    pub struct OneWay;
+}
+
+/// An answer and the metadata beside it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Reply<T> {
+    /// The answer.
+    pub body: T,
+    /// What came beside it.
+    pub metadata: Metadata,
+}
+
+type Answer<T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send>>;
+
+impl<Req, S> Request<Req, S> {
+    pub(crate) fn new(client: Client, method: &'static Method, message: Req) -> Self {
+        let options = Options {
+            timeout: client.timeout(),
+            metadata: Metadata::default(),
+        };
+        Self {
+            client,
+            method,
+            message,
+            options,
+            shape: PhantomData,
+        }
+    }
+
+    /// Gives the call its own deadline, counted from when it is awaited.
+    pub fn deadline(mut self, timeout: Duration) -> Self {
+        self.options.timeout = Some(timeout);
+        self
+    }
+
+    /// Adds metadata.
+    pub fn metadata(mut self, key: &str, value: impl Into<Bytes>) -> Self {
+        self.options.metadata.insert(key, value);
+        self
+    }
+}
+
+impl<Req: Message, S> Request<Req, S> {
+    /// Sends the call with its one message.
+    async fn send(self) -> Result<Held, Error> {
+        let Self {
+            client,
+            method,
+            message,
+            options,
+            ..
+        } = self;
+        let len = message.encoded_len();
+        let mut write = |out: &mut BytesMut| message.encode_raw(out);
+        let request = Encode {
+            len,
+            write: &mut write,
+        };
+        open(client.connection(), method, options, Some(request)).await
+    }
+}
+
+impl<Req: Message, Res: Message + Default> Unary<Req, Res> {
+    /// Waits for the answer and the metadata beside it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Call`] with the status and the [`Outcome`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As for awaiting the call itself.
+    pub async fn reply(self) -> Result<Reply<Res>, Error> {
+        let call = self.send().await?;
+        let (body, metadata) = answer(&call).await?;
+        Ok(Reply {
+            body: decode(body)?,
+            metadata,
+        })
+    }
+}
+
+impl<Req, Res> IntoFuture for Unary<Req, Res>
+where
+    Req: Message + 'static,
+    Res: Message + Default + 'static,
+{
+    type Output = Result<Res, Error>;
+    type IntoFuture = Answer<Res>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move { self.reply().await.map(|reply| reply.body) })
+    }
+}
+
+impl<Req, Res> IntoFuture for ServerStreaming<Req, Res>
+where
+    Req: Message + 'static,
+    Res: Message + Default + 'static,
+{
+    type Output = Result<Receiver<Res>, Error>;
+    type IntoFuture = Answer<Receiver<Res>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move { Ok(Receiver::new(Arc::new(self.send().await?))) })
+    }
+}
+
+impl<Req, Res> IntoFuture for ClientStreaming<Req, Res>
+where
+    Req: Message + 'static,
+    Res: Message + Default + 'static,
+{
+    type Output = Result<Upload<Req, Res>, Error>;
+    type IntoFuture = Answer<Upload<Req, Res>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let call = open(self.client.connection(), self.method, self.options, None).await?;
+            Ok(Upload::new(Arc::new(call)))
+        })
+    }
+}
+
+impl<Req, Res> IntoFuture for Bidirectional<Req, Res>
+where
+    Req: Message + 'static,
+    Res: Message + Default + 'static,
+{
+    type Output = Result<(Sender<Req>, Receiver<Res>), Error>;
+    type IntoFuture = Answer<(Sender<Req>, Receiver<Res>)>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let call = open(self.client.connection(), self.method, self.options, None).await?;
+            let call = Arc::new(call);
+            Ok((Sender::new(Arc::clone(&call)), Receiver::new(call)))
+        })
+    }
+}
+
+impl<Req: Message + 'static> IntoFuture for OneWay<Req> {
+    type Output = Result<(), Error>;
+    type IntoFuture = Answer<()>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move { self.send().await.map(drop) })
+    }
+}
+
+impl<Req, S> fmt::Debug for Request<Req, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("method", &self.method.path())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Decodes an answer; one that does not parse is the server's fault, after it ran.
+pub(crate) fn decode<T: Message + Default>(bytes: Bytes) -> Result<T, Failure> {
+    T::decode(bytes).map_err(|error| {
+        let status = Status::internal(format!("the answer does not parse: {error}"));
+        Failure::new(status, Outcome::MayHaveRun)
+    })
+}

@@ -1,0 +1,236 @@
+//! Many messages in one direction; credit is felt as await.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::marker::PhantomData;
+
+use bytes::{Bytes, BytesMut};
+use prost::Message;
+
+use crate::conn::{Ending, Held};
+use crate::error::{Error, Failure, Outcome};
+use crate::metadata::Metadata;
+use crate::outgoing::{Encode, answer, body};
+use crate::request::{Reply, decode};
+use crate::status::{Code, Status};
+use crate::sync::Arc;
+use crate::wire::SendError;
+use crate::wire::messages::End;
+
+/// Sends messages of one call.
+///
+/// On the calling side, dropping it ends that direction. On the called side the handler's
+/// return ends the call.
+pub struct Sender<T> {
+    call: Arc<Held>,
+    message: PhantomData<fn(T)>,
+}
+
+impl<T: Message> Sender<T> {
+    pub(crate) const fn new(call: Arc<Held>) -> Self {
+        Self {
+            call,
+            message: PhantomData,
+        }
+    }
+
+    /// Sends a message; waits until the peer has given credit and the output has room.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Call`] once the call is over, so that `?` ends a handler whose caller has left.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it is done, it has sent nothing.
+    pub async fn send(&self, message: T) -> Result<(), Error> {
+        send(&self.call, &message).await
+    }
+}
+
+async fn send<T: Message>(call: &Held, message: &T) -> Result<(), Error> {
+    poll_fn(|cx| call.connection.poll_room(Some(call.key), cx)).await;
+    let len = message.encoded_len();
+    let mut write = |out: &mut BytesMut| message.encode_raw(out);
+    let body = body(
+        &call.connection,
+        Encode {
+            len,
+            write: &mut write,
+        },
+    );
+    call.connection
+        .send(call.key, body, false)
+        .map_err(|error| {
+            let failure = match error {
+                SendError::Done => call
+                    .connection
+                    .ending(call.key)
+                    .map_or_else(|| call.connection.lost(), Ending::into_failure),
+                SendError::TooLarge { .. } => Failure::new(
+                    Status::resource_exhausted(error.to_string()),
+                    Outcome::NotSent,
+                ),
+            };
+            failure.into()
+        })
+}
+
+impl<T> Drop for Sender<T> {
+    fn drop(&mut self) {
+        if self.call.is_ours() {
+            self.call.connection.end(self.call.key, &End::default());
+        }
+    }
+}
+
+impl<T> fmt::Debug for Sender<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sender").finish_non_exhaustive()
+    }
+}
+
+/// Receives the messages of one call.
+///
+/// On the calling side, dropping it before the end cancels the call.
+pub struct Receiver<T> {
+    call: Arc<Held>,
+    first: Option<Bytes>,
+    trailers: Metadata,
+    over: bool,
+    message: PhantomData<fn() -> T>,
+}
+
+impl<T: Message + Default> Receiver<T> {
+    pub(crate) fn new(call: Arc<Held>) -> Self {
+        Self::incoming(call, None)
+    }
+
+    /// The receiver of a call whose first message may have come with it.
+    pub(crate) fn incoming(call: Arc<Held>, first: Option<Bytes>) -> Self {
+        Self {
+            call,
+            first,
+            trailers: Metadata::default(),
+            over: false,
+            message: PhantomData,
+        }
+    }
+
+    /// Waits for the next message; `Ok(None)` once the sender has ended the stream.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Call`] if the call failed, after all messages that arrived before.
+    /// [`Error::is_interrupted`] says whether the connection was lost.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing: a message leaves the queue only when it is returned.
+    pub async fn recv(&mut self) -> Result<Option<T>, Error> {
+        if let Some(first) = self.first.take() {
+            return Ok(Some(decode(first)?));
+        }
+        if self.over {
+            return Ok(None);
+        }
+        let Held {
+            connection, key, ..
+        } = &*self.call;
+        let next = poll_fn(|cx| connection.poll_message(*key, cx)).await;
+        match next {
+            Ok(whole) => {
+                connection.consumed(*key, whole.cost);
+                Ok(Some(decode(whole.bytes)?))
+            }
+            Err(Ending::Peer(end)) if end.code == Code::Ok.to_u32() => {
+                self.over = true;
+                self.trailers = Metadata::from_entries(end.metadata);
+                Ok(None)
+            }
+            Err(ending) => {
+                self.over = true;
+                Err(ending.into_failure().into())
+            }
+        }
+    }
+
+    /// Metadata that came with the end of the stream; empty before.
+    #[must_use]
+    pub fn metadata(&self) -> &Metadata {
+        &self.trailers
+    }
+}
+
+impl<T> fmt::Debug for Receiver<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Receiver")
+            .field("over", &self.over)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Sends many messages and waits for one answer. Dropped unfinished, it cancels the call.
+pub struct Upload<Req, Res> {
+    call: Arc<Held>,
+    messages: PhantomData<fn(Req) -> Res>,
+}
+
+impl<Req: Message, Res: Message + Default> Upload<Req, Res> {
+    pub(crate) const fn new(call: Arc<Held>) -> Self {
+        Self {
+            call,
+            messages: PhantomData,
+        }
+    }
+
+    /// Sends a message; see [`Sender::send`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Call`] once the call is over.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it is done, it has sent nothing.
+    pub async fn send(&self, message: Req) -> Result<(), Error> {
+        send(&self.call, &message).await
+    }
+
+    /// Ends the stream and waits for the answer.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Call`] with the status.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future cancels the call; whether it ran is not known.
+    pub async fn finish(self) -> Result<Res, Error> {
+        self.reply().await.map(|reply| reply.body)
+    }
+
+    /// Like [`Self::finish`], with the metadata beside the answer.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Call`] with the status.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future cancels the call; whether it ran is not known.
+    pub async fn reply(self) -> Result<Reply<Res>, Error> {
+        self.call.connection.end(self.call.key, &End::default());
+        let (body, metadata) = answer(&self.call).await?;
+        Ok(Reply {
+            body: decode(body)?,
+            metadata,
+        })
+    }
+}
+
+impl<Req, Res> fmt::Debug for Upload<Req, Res> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upload").finish_non_exhaustive()
+    }
+}

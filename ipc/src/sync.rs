@@ -1,0 +1,9 @@
+//! The one door to locks and shared pointers; loom behind it in its tests.
+
+#[cfg(ipc_loom)]
+pub(crate) use loom::sync::{Mutex, MutexGuard};
+#[cfg(not(ipc_loom))]
+pub(crate) use std::sync::{Mutex, MutexGuard};
+
+// Error sources and task handles cross into other crates, which know only std's.
+pub(crate) use std::sync::{Arc, PoisonError};

@@ -1,0 +1,101 @@
+//! One message each way.
+
+use ipc::testing::Split;
+use ipc::{Code, Outcome};
+
+use crate::support::{Daemon, ECHO, FAIL, MISSING, PANIC, Text, memory, text};
+
+#[tokio::test]
+async fn a_call_is_answered_whatever_the_split() {
+    for split in [Split::Whole, Split::Bytes(1), Split::Random(7)] {
+        let (near, far, _) = memory(split).await;
+        for client in [&near, &far] {
+            let answer: Text = client.unary(ECHO, text("hello")).await.unwrap();
+            assert_eq!(answer.text, "hello");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_call_is_answered_over_a_socket() {
+    let daemon = Daemon::start();
+    let client = daemon.connect().await;
+    let answer: Text = client.unary(ECHO, text("hello")).await.unwrap();
+    assert_eq!(answer.text, "hello");
+    drop(client);
+    daemon.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn messages_of_every_size_come_back_whole() {
+    let daemon = Daemon::start();
+    let client = daemon.connect().await;
+    for size in [
+        0,
+        1,
+        4_095,
+        65_500,
+        65_536,
+        65_537,
+        262_144,
+        1 << 20,
+        4_194_000,
+    ] {
+        let sent = text(&"x".repeat(size));
+        let answer: Text = client.unary(ECHO, sent.clone()).await.unwrap();
+        assert!(answer == sent, "size {size}");
+    }
+}
+
+#[tokio::test]
+async fn a_status_comes_back_with_its_details() {
+    let (near, _far, _) = memory(Split::Whole).await;
+    let request = Text {
+        text: "no such job".into(),
+        count: 5,
+    };
+    let error = near.unary::<_, Text>(FAIL, request).await.unwrap_err();
+    assert_eq!(error.code(), Code::NotFound);
+    assert_eq!(error.outcome(), Outcome::MayHaveRun);
+    let status = error.status().unwrap();
+    assert_eq!(
+        (status.message(), &status.details()[..]),
+        ("no such job", &b"details"[..])
+    );
+}
+
+#[tokio::test]
+async fn an_unknown_method_is_refused_unseen() {
+    let (near, _far, _) = memory(Split::Whole).await;
+    let error = near.unary::<_, Text>(&MISSING, text("")).await.unwrap_err();
+    assert_eq!(
+        (error.code(), error.outcome()),
+        (Code::Unimplemented, Outcome::RefusedUnseen)
+    );
+}
+
+#[tokio::test]
+async fn a_panic_is_unknown_for_that_call_alone() {
+    let (near, _far, _) = memory(Split::Whole).await;
+    let error = near
+        .unary::<_, Text>(PANIC, text("panic"))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (error.code(), error.outcome()),
+        (Code::Unknown, Outcome::MayHaveRun)
+    );
+    let answer: Text = near.unary(PANIC, text("stay")).await.unwrap();
+    assert_eq!(answer.text, "stay");
+}
+
+#[tokio::test]
+async fn metadata_travels_both_ways() {
+    let (near, _far, _) = memory(Split::Whole).await;
+    let call = near
+        .unary::<_, Text>(ECHO, text("hi"))
+        .metadata("Echo", "trace-1");
+    let reply = call.reply().await.unwrap();
+    assert_eq!(reply.body.text, "hi");
+    assert_eq!(reply.metadata.get("echoed").unwrap(), "trace-1");
+}
