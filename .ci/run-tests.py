@@ -1,6 +1,7 @@
 """Runs test binaries that `cargo test --no-run --message-format=json` built, as cargo would run them.
 
-The messages come on standard input. Fails on the first binary that fails, or when no test ran at all.
+usage: run-tests.py <uid>, the messages on standard input. Becomes that user first, without groups.
+Fails on the first binary that fails, or when no test ran at all.
 """
 
 import json
@@ -10,6 +11,12 @@ import subprocess
 import sys
 
 SECONDS_PER_BINARY = 600
+
+uid = int(sys.argv[1])
+if os.getuid() != uid:
+    os.setgroups([])
+    os.setgid(uid)
+    os.setuid(uid)
 
 ran = 0
 for line in sys.stdin:
@@ -35,7 +42,7 @@ for line in sys.stdin:
     results = re.findall(r"^test result: .*", done.stdout, re.MULTILINE)
     if done.returncode != 0 or not results:
         print(done.stdout)
-        sys.exit(f"failed as uid {os.getuid()}: {binary} ended with {done.returncode}")
+        sys.exit(f"failed as uid {uid}: {binary} ended with {done.returncode}")
     for line in re.findall(r"^.*\bskipped: .*", done.stdout, re.MULTILINE):
         print(line)
     print(results[-1])
@@ -43,4 +50,4 @@ for line in sys.stdin:
 
 if ran == 0:
     sys.exit("no test ran")
-print(f"{ran} tests passed as uid {os.getuid()}")
+print(f"{ran} tests passed as uid {uid}")
