@@ -195,3 +195,43 @@ fn pause(failures: u32, jitter: u8) -> Duration {
 pub(super) fn jitter() -> u8 {
     sys::random::<1>().map_or(u8::MAX / 2, |[byte]| byte)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_are_sorted_by_who_can_mend_them() {
+        let sorted = |errno: Errno, blames| verdict(&errno.into(), blames);
+        for errno in [
+            Errno::ECONNABORTED,
+            Errno::EINTR,
+            Errno::EPROTO,
+            Errno::EPERM,
+        ] {
+            assert_eq!(sorted(errno, false), Verdict::GoOn, "{errno}");
+        }
+        for errno in [Errno::EMFILE, Errno::ENFILE, Errno::ENOBUFS, Errno::ENOMEM] {
+            assert_eq!(sorted(errno, false), Verdict::BackOff, "{errno}");
+        }
+        for errno in [
+            Errno::EBADF,
+            Errno::ENOTSOCK,
+            Errno::EOPNOTSUPP,
+            Errno::EINVAL,
+        ] {
+            assert_eq!(sorted(errno, false), Verdict::Stop, "{errno}");
+        }
+        assert_eq!(sorted(Errno::EINVAL, true), Verdict::BackOff);
+    }
+
+    #[test]
+    fn the_pause_doubles_to_a_second_and_is_spread() {
+        assert_eq!(pause(0, 0), Duration::from_micros(800));
+        assert_eq!(pause(0, u8::MAX), Duration::from_micros(1200));
+        assert_eq!(pause(3, 0), Duration::from_micros(6400));
+        for failures in [10, 11, 31, 32, u32::MAX] {
+            assert_eq!(pause(failures, 0), Duration::from_millis(800), "{failures}");
+        }
+    }
+}

@@ -141,3 +141,68 @@ fn pause(tries: u32, jitter: u8) -> Duration {
         .min(Duration::from_millis(250));
     base.mul_f64(0.8 + 0.4 * f64::from(jitter) / f64::from(u8::MAX))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEFT: Duration = Duration::from_secs(9);
+
+    fn after(errno: Errno, left: Duration) -> Result<Duration, ConnectError> {
+        let path = SocketPath::at("/run/x.sock").unwrap();
+        Attempts::default().after(&path, errno.into(), left, 0)
+    }
+
+    #[test]
+    fn absence_and_a_full_backlog_are_waited_out() {
+        for errno in [Errno::ENOENT, Errno::ECONNREFUSED, Errno::EAGAIN] {
+            assert_eq!(
+                after(errno, LEFT).unwrap(),
+                Duration::from_micros(1600),
+                "{errno}"
+            );
+            assert!(
+                matches!(
+                    after(errno, Duration::ZERO),
+                    Err(ConnectError::Deadline { .. })
+                ),
+                "{errno}"
+            );
+        }
+        assert_eq!(after(Errno::EINTR, LEFT).unwrap(), Duration::ZERO);
+    }
+
+    #[test]
+    fn other_errors_are_final() {
+        assert!(matches!(
+            after(Errno::EACCES, LEFT),
+            Err(ConnectError::NotAllowed { .. })
+        ));
+        for errno in [
+            Errno::ENOTDIR,
+            Errno::EPROTOTYPE,
+            Errno::ENOTSOCK,
+            Errno::EMFILE,
+        ] {
+            assert!(
+                matches!(after(errno, LEFT), Err(ConnectError::Io { .. })),
+                "{errno}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_wait_ends_at_the_deadline() {
+        let left = Duration::from_micros(10);
+        assert_eq!(after(Errno::ENOENT, left).unwrap(), left);
+    }
+
+    #[test]
+    fn the_pause_grows_to_a_quarter_of_a_second_and_is_spread() {
+        assert_eq!(pause(1, 0), Duration::from_micros(2560));
+        for tries in [11, 16, 17, u32::MAX] {
+            assert_eq!(pause(tries, 0), Duration::from_millis(200), "{tries}");
+            assert_eq!(pause(tries, u8::MAX), Duration::from_millis(300), "{tries}");
+        }
+    }
+}

@@ -214,3 +214,135 @@ pub(super) fn open_private_file(directory: &Directory, name: &OsStr) -> io::Resu
         Mode::S_IRUSR | Mode::S_IWUSR,
     )?)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::{PermissionsExt, chown, symlink};
+
+    use super::*;
+
+    const MINE: u32 = 1001;
+    const LAST: Place = Place::Last(DirectoryRule::MustExist);
+
+    #[test]
+    fn only_root_and_ourselves_may_own_a_component() {
+        for place in [Place::Ancestor, LAST] {
+            assert!(judge(0o755, 0, 0, MINE, place).is_ok());
+            assert!(judge(0o755, MINE, 0, MINE, place).is_ok());
+            assert!(matches!(
+                judge(0o755, 1002, 0, MINE, place),
+                Err(Flaw::ForeignOwner(1002))
+            ));
+        }
+    }
+
+    #[test]
+    fn others_may_write_to_sticky_ancestors_only() {
+        const TEAM: u32 = 50;
+        assert!(judge(0o1777, 0, TEAM, MINE, Place::Ancestor).is_ok());
+        assert!(matches!(
+            judge(0o1777, 0, TEAM, MINE, LAST),
+            Err(Flaw::Loose(0o1777))
+        ));
+        for mode in [0o775, 0o757, 0o777] {
+            assert!(
+                judge(mode, 0, TEAM, MINE, Place::Ancestor).is_err(),
+                "{mode:o}"
+            );
+            assert!(judge(mode, 0, TEAM, MINE, LAST).is_err(), "{mode:o}");
+        }
+    }
+
+    #[test]
+    fn a_private_directory_is_closed_to_others() {
+        let private = Place::Last(DirectoryRule::Private);
+        assert!(judge(0o700, MINE, 0, MINE, private).is_ok());
+        assert!(matches!(
+            judge(0o755, MINE, 0, MINE, private),
+            Err(Flaw::Loose(0o755))
+        ));
+        assert!(judge(0o711, MINE, 0, MINE, private).is_err());
+    }
+
+    fn open_error(path: &Path) -> DirectoryError {
+        Directory::open(path, DirectoryRule::MustExist).unwrap_err()
+    }
+
+    /// The temporary directory without a link in its path, as macOS has one.
+    fn scratch() -> (tempfile::TempDir, PathBuf) {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().canonicalize().unwrap();
+        (scratch, path)
+    }
+
+    #[test]
+    fn a_loose_directory_is_refused_by_name() {
+        let (_scratch, path) = scratch();
+        let loose = path.join("loose");
+        fs::create_dir_all(loose.join("below")).unwrap();
+        fs::set_permissions(&loose, Permissions::from_mode(0o777)).unwrap();
+        for path in [&loose, &loose.join("below")] {
+            let error = open_error(path);
+            assert_eq!(error.component(), loose);
+            assert!(matches!(error.flaw(), Flaw::Loose(0o777)), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_link_anywhere_in_the_path_is_refused_by_name() {
+        let (_scratch, path) = scratch();
+        fs::create_dir_all(path.join("real/below")).unwrap();
+        symlink("real", path.join("link")).unwrap();
+        for end in ["link", "link/below"] {
+            let error = open_error(&path.join(end));
+            assert_eq!(error.component(), path.join("link"));
+            assert!(matches!(error.flaw(), Flaw::Symlink), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_missing_or_a_file_is_refused_by_name() {
+        let (_scratch, path) = scratch();
+        fs::write(path.join("file"), "").unwrap();
+        let error = open_error(&path.join("missing/below"));
+        assert_eq!(error.component(), path.join("missing"));
+        assert!(matches!(error.flaw(), Flaw::Missing), "{error}");
+        assert!(matches!(
+            open_error(&path.join("file/below")).flaw(),
+            Flaw::NotADirectory
+        ));
+    }
+
+    #[test]
+    fn a_foreign_directory_is_refused_by_name() {
+        if sys::own_uid() != 0 {
+            println!("skipped: needs root");
+            return;
+        }
+        let (_scratch, path) = scratch();
+        let foreign = path.join("foreign");
+        fs::create_dir_all(foreign.join("below")).unwrap();
+        chown(&foreign, Some(1001), None).unwrap();
+        let error = open_error(&foreign.join("below"));
+        assert_eq!(error.component(), foreign);
+        assert!(matches!(error.flaw(), Flaw::ForeignOwner(1001)), "{error}");
+    }
+
+    #[test]
+    fn a_directory_is_made_with_its_mode_and_found_again() {
+        let (_scratch, path) = scratch();
+        for (name, rule, mode) in [
+            ("a", DirectoryRule::Public, 0o755),
+            ("b", DirectoryRule::Private, 0o700),
+        ] {
+            for _ in 0..2 {
+                Directory::open(&path.join(name), rule).unwrap();
+            }
+            assert_eq!(
+                fs::metadata(path.join(name)).unwrap().permissions().mode() & 0o7777,
+                mode
+            );
+        }
+    }
+}

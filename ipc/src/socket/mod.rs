@@ -40,3 +40,6 @@ fn raise_buffers(socket: &OwnedFd, send: usize, receive: usize) {
         debug!(%errno, "socket buffers stay as they are");
     }
 }
+
+#[cfg(test)]
+mod tests;

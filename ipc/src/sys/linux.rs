@@ -14,10 +14,8 @@ use nix::sys::stat::{Mode, SFlag, fchmod, lstat};
 
 #[cfg(test)]
 use super::unix::check;
-use super::unix::{
-    OwnsDescriptor, adopt, receive_message, send_now, set_nonblocking, socket_option,
-};
-use super::{Activated, Identity, Platform, Received};
+use super::unix::{OwnsDescriptor, receive_message, send_now, socket_option};
+use super::{Identity, Platform, Received};
 
 pub(crate) const PLATFORM: Platform = Platform::Linux;
 /// How to open a directory to walk through it: O_PATH needs no permission to read it.
@@ -247,59 +245,24 @@ impl AsRawFd for DirectoryWatch {
     }
 }
 
-/// The sockets systemd made for this process: sd_listen_fds(3).
-pub(crate) fn activated(name: Option<&str>) -> io::Result<Vec<Activated>> {
-    let text = |key| std::env::var(key).unwrap_or_default();
-    let listed = listed(
-        &text("LISTEN_PID"),
-        &text("LISTEN_FDS"),
-        &text("LISTEN_FDNAMES"),
-        std::process::id(),
-    );
-    let wanted = listed
-        .into_iter()
-        .filter(|(_, its)| name.is_none_or(|name| name == its));
-    let take = |(fd, name)| {
-        let socket = take_once(fd)?;
-        set_nonblocking(&socket)?;
-        Ok(Activated { name, socket })
-    };
-    wanted.map(take).collect()
-}
+/// Bytes of `sun_path`, without the zero byte that the kernel does not need (af_unix.c unix_mkname_bsd).
+#[cfg(test)]
+pub(crate) const LONGEST_ADDRESS: usize = 108;
 
-/// Descriptors and names from the variables, if they are meant for `pid`: a child inherits them too.
-fn listed(pid: &str, count: &str, names: &str, own: u32) -> Vec<(i32, String)> {
-    let count = if pid.parse() == Ok(own) {
-        count.parse::<u16>().unwrap_or(0)
-    } else {
-        0
+/// Binds to a path of exactly that many bytes, which the kernel will report with one more.
+#[cfg(test)]
+pub(crate) fn bind_longest(socket: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
+    use std::os::unix::ffi::OsStrExt;
+    let mut address = libc::sockaddr_un {
+        sun_family: 1,
+        sun_path: [0; LONGEST_ADDRESS],
     };
-    let name = |index: usize| names.split(':').nth(index).filter(|name| !name.is_empty());
-    (0..count)
-        .map(|index| {
-            (
-                3 + i32::from(index),
-                name(index.into()).unwrap_or("unknown").to_owned(),
-            )
-        })
-        .collect()
-}
-
-/// Takes a descriptor over, for the first caller only: two owners would close each other's files.
-fn take_once(fd: i32) -> io::Result<OwnedFd> {
-    static TAKEN: std::sync::Mutex<Vec<i32>> = std::sync::Mutex::new(Vec::new());
-    let mut taken = TAKEN
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
-    if taken.contains(&fd) {
-        return Err(io::Error::new(
-            io::ErrorKind::AlreadyExists,
-            "the inherited socket was taken before",
-        ));
+    for (to, from) in address.sun_path.iter_mut().zip(path.as_os_str().as_bytes()) {
+        *to = *from as libc::c_char;
     }
-    let socket = adopt(fd)?;
-    taken.push(fd);
-    Ok(socket)
+    let len = size_of_val(&address) as libc::socklen_t;
+    // SAFETY: `socket` is open; `address` is readable for `len` bytes.
+    check(unsafe { libc::bind(socket.as_raw_fd(), (&raw const address).cast(), len) }).map(drop)
 }
 
 /// Runs `work` in a thread of another user; the rest of the process stays who it is.
@@ -328,26 +291,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn variables_for_another_process_name_no_sockets() {
-        assert_eq!(listed("41", "2", "a:b", 42), []);
-        assert_eq!(listed("", "", "", 42), []);
-        assert_eq!(listed("42", "-1", "", 42), []);
-    }
-
-    #[test]
-    fn inherited_sockets_start_at_three_and_may_have_names() {
-        assert_eq!(
-            listed("42", "2", "a:b", 42),
-            [(3, "a".to_owned()), (4, "b".to_owned())]
-        );
-        assert_eq!(
-            listed("42", "2", "a", 42),
-            [(3, "a".to_owned()), (4, "unknown".to_owned())]
-        );
-        assert_eq!(listed("42", "1", "", 42), [(3, "unknown".to_owned())]);
-    }
-
-    #[test]
     fn the_active_user_of_the_seat_is_read() {
         let seat = "# private\nIS_SEAT0=1\nACTIVE=c2\nACTIVE_UID=1000\nSESSIONS=c2\n";
         assert_eq!(active_uid(seat), Some(1000));
@@ -362,7 +305,7 @@ mod tests {
         let uid = super::super::own_uid();
         let set = |mode| {
             std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(mode))
-                .unwrap()
+                .unwrap();
         };
         set(0o700);
         assert!(is_private(directory.path(), uid));

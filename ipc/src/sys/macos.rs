@@ -297,6 +297,16 @@ pub(crate) fn activated(name: Option<&str>) -> io::Result<Vec<Activated>> {
     list.into_iter().map(take).collect()
 }
 
+/// Bytes the kernel takes in an oversized address.
+#[cfg(test)]
+pub(crate) const LONGEST_ADDRESS: usize = 253;
+
+/// Binds to a path of that many bytes.
+#[cfg(test)]
+pub(crate) fn bind_longest(socket: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
+    bind(socket, socket, path)
+}
+
 /// Runs `work` in a thread of another user.
 #[cfg(test)]
 pub(crate) fn as_user<T: Send>(_uid: u32, _groups: &[u32], _work: impl FnOnce() -> T + Send) -> T {

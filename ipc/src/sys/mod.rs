@@ -6,6 +6,8 @@ mod abi;
 mod linux;
 #[cfg(target_vendor = "apple")]
 mod macos;
+#[cfg(target_os = "linux")]
+mod systemd;
 mod unix;
 
 #[cfg(not(any(target_os = "linux", target_vendor = "apple")))]
@@ -18,13 +20,18 @@ use macos as os;
 
 use std::os::fd::OwnedFd;
 
-#[cfg(test)]
-pub(crate) use os::as_user;
+pub(crate) use activation::activated;
+#[cfg(target_vendor = "apple")]
+use macos as activation;
 pub(crate) use os::{
     ACCEPTED_INHERIT_BUFFERS, ADMIN_GROUPS, DIRECTORY, DirectoryWatch, EINVAL_BLAMES_THE_CLIENT,
-    PLATFORM, SYSTEM_GROUPS, SYSTEM_LINKS, accept, activated, bind, connect, console_user,
-    identity, receive, send, socket_pair, stream_socket, user_directory,
+    PLATFORM, SYSTEM_GROUPS, SYSTEM_LINKS, accept, bind, connect, console_user, identity, receive,
+    send, socket_pair, stream_socket, user_directory,
 };
+#[cfg(test)]
+pub(crate) use os::{LONGEST_ADDRESS, as_user, bind_longest};
+#[cfg(target_os = "linux")]
+use systemd as activation;
 pub(crate) use unix::{own_uid, poll, random, readable, writable};
 
 /// The systems this crate runs on, as a value, so that decisions about both can be tested on either.

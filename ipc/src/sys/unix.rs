@@ -186,3 +186,117 @@ pub(super) fn set_nonblocking(fd: impl AsFd) -> io::Result<()> {
     fcntl(&fd, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{ErrorKind, IoSlice};
+    use std::os::fd::AsFd;
+
+    use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
+
+    use super::super::{Received, receive, send, socket_pair};
+    use super::*;
+
+    fn plain(bytes: usize) -> Received {
+        Received {
+            bytes,
+            stray_descriptors: false,
+        }
+    }
+
+    #[test]
+    fn what_is_sent_is_appended_and_the_end_is_zero_bytes() {
+        let (left, right) = socket_pair().unwrap();
+        let mut buffer = BytesMut::with_capacity(16);
+        let empty = receive(right.as_fd(), &mut buffer).unwrap_err();
+        assert_eq!(empty.kind(), ErrorKind::WouldBlock);
+        for part in [&b"hello "[..], b"world"] {
+            assert_eq!(send(left.as_fd(), part).unwrap(), part.len());
+            assert_eq!(
+                receive(right.as_fd(), &mut buffer).unwrap(),
+                plain(part.len())
+            );
+        }
+        assert_eq!(&buffer[..], b"hello world");
+        drop(left);
+        assert_eq!(receive(right.as_fd(), &mut buffer).unwrap(), plain(0));
+    }
+
+    #[test]
+    fn no_more_is_received_than_there_is_room_for() {
+        let (left, right) = socket_pair().unwrap();
+        send(left.as_fd(), &[7; 100]).unwrap();
+        let mut buffer = BytesMut::with_capacity(64);
+        let room = buffer.capacity();
+        assert_eq!(receive(right.as_fd(), &mut buffer).unwrap(), plain(room));
+        assert_eq!((buffer.len(), buffer.capacity()), (room, room));
+    }
+
+    #[test]
+    fn descriptors_from_a_peer_are_closed_and_reported() {
+        let (left, right) = socket_pair().unwrap();
+        let (reader, writer) = nix::unistd::pipe().unwrap();
+        let fds = [writer.as_raw_fd(); 3];
+        let rights = [ControlMessage::ScmRights(&fds)];
+        sendmsg::<()>(
+            left.as_raw_fd(),
+            &[IoSlice::new(b"x")],
+            &rights,
+            MsgFlags::empty(),
+            None,
+        )
+        .unwrap();
+        drop(writer);
+        let mut buffer = BytesMut::with_capacity(16);
+        let received = receive(right.as_fd(), &mut buffer).unwrap();
+        assert_eq!(
+            received,
+            Received {
+                bytes: 1,
+                stray_descriptors: true
+            }
+        );
+        // Its last write end is closed, or this would wait for ever.
+        assert_eq!(nix::unistd::read(&reader, &mut [0]), Ok(0));
+    }
+
+    #[test]
+    fn a_full_socket_and_a_gone_peer_are_errors() {
+        let (left, right) = socket_pair().unwrap();
+        let full = loop {
+            if let Err(error) = send(left.as_fd(), &[0; 4096]) {
+                break error;
+            }
+        };
+        assert_eq!(full.kind(), ErrorKind::WouldBlock);
+        drop(right);
+        assert_eq!(
+            send(left.as_fd(), b"x").unwrap_err().kind(),
+            ErrorKind::BrokenPipe
+        );
+    }
+
+    #[test]
+    fn poll_tells_readiness_from_time_passed() {
+        let (left, right) = socket_pair().unwrap();
+        let now = Some(Duration::ZERO);
+        assert!(!poll(right.as_fd(), Interest::Read, now).unwrap());
+        assert!(
+            !poll(
+                right.as_fd(),
+                Interest::Read,
+                Some(Duration::from_micros(1))
+            )
+            .unwrap()
+        );
+        assert!(poll(right.as_fd(), Interest::Write, now).unwrap());
+        send(left.as_fd(), b"x").unwrap();
+        assert!(poll(right.as_fd(), Interest::Read, None).unwrap());
+        assert!(poll(right.as_fd(), Interest::Read, Some(Duration::MAX)).unwrap());
+    }
+
+    #[test]
+    fn chance_does_not_repeat() {
+        assert_ne!(random::<32>().unwrap(), random::<32>().unwrap());
+    }
+}

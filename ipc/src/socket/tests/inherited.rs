@@ -1,0 +1,82 @@
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::process::Stdio;
+
+use super::*;
+use crate::socket::InheritError;
+
+/// A child that finds `socket` as its descriptor 3, as systemd would pass it; a shell knows the pid it is about to be.
+fn activated(test: &str, socket: OwnedFd, pid: &str) -> Command {
+    let inner = child(test);
+    let mut shell = Command::new("/bin/sh");
+    let script = format!(
+        "LISTEN_PID={pid} LISTEN_FDS=1 LISTEN_FDNAMES=main exec \"$0\" \"$@\" 3<&0 </dev/null"
+    );
+    shell
+        .arg("-c")
+        .arg(script)
+        .arg(inner.get_program())
+        .args(inner.get_args());
+    shell.env(CHILD, "1").stdin(Stdio::from(socket));
+    shell
+}
+
+#[tokio::test]
+async fn a_socket_of_systemd_is_served_and_its_path_left_alone() {
+    if sys::PLATFORM != sys::Platform::Linux {
+        println!("skipped: needs systemd's protocol");
+        return;
+    }
+    if is_child() {
+        assert!(matches!(
+            Listener::inherited(Some("other")),
+            Err(InheritError::NotActivated { .. })
+        ));
+        let listener = Listener::inherited(Some("main")).unwrap();
+        assert_eq!(listener.accept().await.unwrap().peer.uid(), sys::own_uid());
+        assert!(
+            matches!(Listener::inherited(None), Err(InheritError::Io(_))),
+            "taken twice"
+        );
+        return;
+    }
+    let (_directory, path) = scratch();
+    let socket = UnixListener::bind(path.as_path()).unwrap();
+    let _client = UnixStream::connect(path.as_path()).unwrap();
+    let kept = socket.try_clone().unwrap();
+    let test = "socket::tests::inherited::a_socket_of_systemd_is_served_and_its_path_left_alone";
+    succeeds(activated(test, socket.into(), "$$"));
+    UnixStream::connect(path.as_path()).unwrap();
+    drop(kept);
+}
+
+#[tokio::test]
+async fn a_socket_meant_for_another_process_is_not_taken() {
+    if is_child() {
+        assert!(matches!(
+            Listener::inherited(None),
+            Err(InheritError::NotActivated { .. })
+        ));
+        return;
+    }
+    let (_directory, path) = scratch();
+    let socket = UnixListener::bind(path.as_path()).unwrap();
+    let test = "socket::tests::inherited::a_socket_meant_for_another_process_is_not_taken";
+    succeeds(activated(test, socket.into(), "1"));
+}
+
+#[tokio::test]
+async fn a_descriptor_that_does_not_listen_is_refused() {
+    if sys::PLATFORM != sys::Platform::Linux {
+        println!("skipped: needs systemd's protocol");
+        return;
+    }
+    if is_child() {
+        assert!(
+            matches!(Listener::inherited(None), Err(InheritError::NotAListener { name }) if name == "main")
+        );
+        return;
+    }
+    let (socket, _other) = sys::socket_pair().unwrap();
+    let test = "socket::tests::inherited::a_descriptor_that_does_not_listen_is_refused";
+    succeeds(activated(test, socket, "$$"));
+}

@@ -1,0 +1,101 @@
+use std::io::Write;
+use std::os::unix::net::UnixStream;
+
+use super::*;
+use crate::policy::Policy;
+use crate::socket::ConnectError;
+
+/// Other users only exist for root, and their threads only on Linux.
+fn cannot_be_others() -> bool {
+    let cannot = sys::own_uid() != 0 || sys::PLATFORM != sys::Platform::Linux;
+    if cannot {
+        println!("skipped: needs root");
+    }
+    cannot
+}
+
+#[tokio::test]
+async fn the_user_who_connects_is_the_peer_and_is_refused_before_a_byte_is_read() {
+    if cannot_be_others() {
+        return;
+    }
+    let (_directory, path) = scratch();
+    let listener = bind(&path).unwrap();
+    let _client = sys::as_user(1001, &[1002, 7], || {
+        let mut client = UnixStream::connect(path.as_path()).unwrap();
+        client.write_all(b"let me in").unwrap();
+        client
+    });
+    let accepted = listener.accept().await.unwrap();
+    let peer = accepted.peer;
+    assert_eq!((peer.uid(), peer.gid()), (1001, 1001));
+    let mut groups = peer.groups().to_vec();
+    groups.sort_unstable();
+    assert_eq!(groups, [7, 1002]);
+
+    let denied = Policy::default()
+        .resolve()
+        .unwrap()
+        .check(peer.clone())
+        .unwrap_err();
+    assert_eq!(denied.uid(), 1001);
+    assert_eq!(denied.rule(), "(root or same user)");
+    let mut buffer = bytes::BytesMut::with_capacity(64);
+    sys::receive(accepted.fd.as_fd(), &mut buffer).unwrap();
+    assert_eq!(&buffer[..], b"let me in");
+
+    let admitted = Policy::user(1001).resolve().unwrap().check(peer).unwrap();
+    assert_eq!(admitted.peer().uid(), 1001);
+}
+
+#[tokio::test]
+async fn many_groups_are_all_reported() {
+    if cannot_be_others() {
+        return;
+    }
+    let (_directory, path) = scratch();
+    let listener = bind(&path).unwrap();
+    let groups: Vec<u32> = (2000..2200).collect();
+    let _client = sys::as_user(1002, &groups, || {
+        UnixStream::connect(path.as_path()).unwrap()
+    });
+    assert_eq!(listener.accept().await.unwrap().peer.groups(), groups);
+}
+
+#[tokio::test]
+async fn the_mode_of_the_socket_keeps_others_out() {
+    if cannot_be_others() {
+        return;
+    }
+    let (_directory, path) = scratch();
+    let _listener = Listener::bind(&path, &BindOptions::default()).unwrap();
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the blocking client has no other clock"
+    )]
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    let error = sys::as_user(1001, &[], || {
+        crate::socket::connect_blocking(&path, deadline)
+    })
+    .unwrap_err();
+    assert!(matches!(error, ConnectError::NotAllowed { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn another_user_cannot_take_or_hold_the_path_of_a_daemon() {
+    if cannot_be_others() {
+        return;
+    }
+    let (directory, path) = scratch();
+    let listener = bind(&path).unwrap();
+    let lock = directory.path().join("daemon.sock.lock");
+    let (removed, opened) = sys::as_user(1001, &[], || {
+        (
+            std::fs::remove_file(path.as_path()),
+            std::fs::File::open(&lock),
+        )
+    });
+    assert!(removed.is_err(), "the directory is root's");
+    assert!(opened.is_err(), "whoever opens the lock can hold it");
+    assert!(serves(&listener, &path).await);
+}
