@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use super::PathError;
 use crate::sys::{self, Platform};
 
-/// The budget of a [`SocketPath`]: each component, the bytes left, and how the socket will be reached.
+/// The budget of a [`SocketPath`](super::SocketPath): each component, the bytes left, and how the socket will be reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explanation {
     components: Vec<(String, usize)>,

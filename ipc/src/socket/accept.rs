@@ -84,7 +84,7 @@ impl Listener {
         match verdict(&error, sys::EINVAL_BLAMES_THE_CLIENT) {
             Verdict::GoOn => debug!(%error, "a client left before it was accepted"),
             Verdict::BackOff => {
-                let wait = self.strain.grow();
+                let wait = self.strain.grow(&error);
                 if matches!(
                     Errno::from_raw(error.raw_os_error().unwrap_or(0)),
                     Errno::EMFILE | Errno::ENFILE
@@ -164,10 +164,10 @@ impl Strain {
     }
 
     /// The next wait. The first of a series is worth an operator's attention.
-    fn grow(&self) -> Duration {
+    fn grow(&self, error: &io::Error) -> Duration {
         let failures = self.failures.fetch_add(1, Ordering::Relaxed);
         if failures == 0 {
-            warn!("out of descriptors or memory: connections wait or are turned away");
+            warn!(%error, "accepting is held up: connections wait or are turned away");
         }
         pause(failures, jitter())
     }

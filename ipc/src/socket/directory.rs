@@ -20,7 +20,7 @@ pub(super) struct Directory(OwnedFd);
 
 /// Why the directory of a socket was refused.
 #[derive(Debug, thiserror::Error)]
-#[error("{} {flaw}", component.display())]
+#[error("{} was refused", component.display())]
 pub struct DirectoryError {
     component: PathBuf,
     #[source]
@@ -46,22 +46,22 @@ impl DirectoryError {
 #[derive(Debug, thiserror::Error)]
 pub enum Flaw {
     /// Someone else owns it, and could replace what is inside.
-    #[error("belongs to uid {0}, who could replace the socket")]
+    #[error("it belongs to uid {0}, who could replace the socket")]
     ForeignOwner(u32),
     /// Others may write to it.
-    #[error("can be changed by others (mode {0:o})")]
+    #[error("it can be changed by others (mode {0:o})")]
     Loose(u32),
     /// It is a symbolic link.
-    #[error("is a symbolic link")]
+    #[error("it is a symbolic link")]
     Symlink,
     /// It is not a directory.
-    #[error("is not a directory")]
+    #[error("it is not a directory")]
     NotADirectory,
     /// It does not exist, and it is not this program's to make.
-    #[error("does not exist")]
+    #[error("it does not exist")]
     Missing,
     /// The system refused.
-    #[error("cannot be opened")]
+    #[error("it cannot be opened")]
     Io(#[from] io::Error),
 }
 
@@ -180,14 +180,16 @@ fn judge(mode: u32, owner: u32, group: u32, own_uid: u32, place: Place) -> Resul
     }
 }
 
-/// Replaces a link that is part of the system (`/var` on macOS), if it is there and root's; any other link is refused later.
+/// Replaces a link that is part of the system (`/var` on macOS), if it is root's and leads where it should; any other is refused later.
 fn through_system_links(path: &Path) -> PathBuf {
     for (link, target) in sys::SYSTEM_LINKS {
         let Ok(rest) = path.strip_prefix(link) else {
             continue;
         };
         let system = |stat: FileStat| kind(&stat) == SFlag::S_IFLNK && stat.st_uid == 0;
-        if lstat(*link).is_ok_and(system) {
+        if lstat(*link).is_ok_and(system)
+            && std::fs::canonicalize(link).is_ok_and(|real| real == Path::new(target))
+        {
             return Path::new(target).join(rest);
         }
     }

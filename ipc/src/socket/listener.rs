@@ -59,6 +59,10 @@ impl Listener {
     /// # Errors
     ///
     /// [`BindError::InUse`] while another daemon holds the path; the other variants say what is wrong with the machine or the call.
+    ///
+    /// # Panics
+    ///
+    /// In a runtime without its IO driver.
     pub fn bind(path: &SocketPath, options: &BindOptions) -> Result<Self, BindError> {
         Handle::try_current().map_err(|_| BindError::NoRuntime)?;
         let (place, socket) = Place::take(path, options)?;

@@ -6,7 +6,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use super::*;
 use crate::socket::connect_blocking;
 
-/// tokio's listener panics here: the kernel reports a longer address than `sockaddr_un` holds (platform notes: mio 1.2).
+/// A listener that asks for the address panics here (mio 1.2.4): the kernel reports a longer one than `sockaddr_un` holds.
 #[tokio::test]
 async fn a_client_with_the_longest_address_is_served() {
     let (_home, path) = scratch();

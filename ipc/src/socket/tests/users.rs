@@ -1,5 +1,6 @@
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
 
 use super::*;
 use crate::policy::Policy;
@@ -98,4 +99,49 @@ async fn another_user_cannot_take_or_hold_the_path_of_a_daemon() {
     assert!(removed.is_err(), "the directory is root's");
     assert!(opened.is_err(), "whoever opens the lock can hold it");
     assert!(serves(&listener, &path).await);
+}
+
+const PATH: &str = "IPC_TEST_PATH";
+
+#[tokio::test]
+async fn a_process_of_another_user_is_known_by_a_handle_that_tells_its_end() {
+    if is_child() {
+        let mut socket = UnixStream::connect(std::env::var_os(PATH).unwrap()).unwrap();
+        assert_eq!(socket.read(&mut [0]).unwrap(), 0);
+        return;
+    }
+    if cannot_be_others() {
+        return;
+    }
+    let (directory, path) = scratch();
+    let listener = bind(&path).unwrap();
+    // Where the other user can reach it.
+    let program = directory.path().join("program");
+    std::fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    let test =
+        "socket::tests::users::a_process_of_another_user_is_known_by_a_handle_that_tells_its_end";
+    let mut command = Command::new(program);
+    command
+        .args(child(test).get_args())
+        .env(CHILD, "1")
+        .env(PATH, path.as_path());
+    command.current_dir("/").stdout(std::process::Stdio::null());
+    let mut process = command.uid(1001).gid(1002).spawn().unwrap();
+
+    let accepted = listener.accept().await.unwrap();
+    let peer = accepted.peer;
+    assert_eq!((peer.uid(), peer.gid()), (1001, 1002));
+    assert_eq!(peer.informational_pid(), i32::try_from(process.id()).ok());
+    let ended = |peer: &crate::peer::Peer| {
+        let handle = peer.process()?;
+        Some(sys::poll(handle, sys::Interest::Read, Some(Duration::ZERO)).unwrap())
+    };
+    let before = ended(&peer);
+    drop(accepted.fd);
+    assert!(process.wait().unwrap().success());
+    match before {
+        Some(before) => assert_eq!((before, ended(&peer)), (false, Some(true))),
+        None => println!("skipped: no pidfd of a peer before Linux 6.5"),
+    }
+    assert_eq!(peer.uid(), 1001, "the identity outlives the process");
 }
