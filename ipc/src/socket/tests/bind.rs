@@ -103,6 +103,19 @@ async fn the_socket_has_its_mode_and_the_lock_is_private() {
     );
 }
 
+#[test]
+fn a_socket_is_born_for_its_owner_only() {
+    let (directory, path) = scratch();
+    let directory = fs::File::open(directory.path()).unwrap();
+    let socket = sys::stream_socket().unwrap();
+    sys::bind(socket.as_fd(), directory.as_fd(), path.as_path()).unwrap();
+    let mode = fs::symlink_metadata(path.as_path())
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o7777, 0o600);
+}
+
 #[tokio::test]
 async fn nothing_is_made_in_a_directory_that_is_refused() {
     let (directory, path) = scratch();
