@@ -5,30 +5,26 @@ use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use prost::Message;
 use tracing::{Instrument, debug_span, warn};
 
 use crate::call::{Call, CallContext};
+use crate::conn::events::Arrived;
 use crate::conn::{Connection, Held};
 use crate::outgoing::{Encode, body};
 use crate::service::{Method, Shape};
 use crate::status::Status;
 use crate::stream::{Receiver, Sender};
 use crate::sync::Arc;
-use crate::wire::messages::{CallHead, End};
-use crate::wire::{CallId, Key, SendError};
+use crate::wire::SendError;
+use crate::wire::messages::End;
 
 /// A call of the peer that nobody has handled yet; given to [`Service::call`](crate::Service).
 pub struct Incoming {
     pub(crate) connection: Arc<Connection>,
-    pub(crate) key: Key,
-    pub(crate) id: CallId,
-    pub(crate) head: CallHead,
-    pub(crate) end: bool,
-    pub(crate) deadline: Option<Instant>,
+    pub(crate) arrived: Arrived,
 }
 
 /// The running of one call; returned by [`Service::call`](crate::Service).
@@ -136,12 +132,15 @@ impl Incoming {
     fn split<H: AsRef<Held>>(self, share: impl FnOnce(Held) -> H) -> (Answer<H>, Call<Head>) {
         let Self {
             connection,
+            arrived,
+        } = self;
+        let Arrived {
             key,
             id,
             mut head,
             end,
             deadline,
-        } = self;
+        } = arrived;
         let context = CallContext::new(Arc::clone(&connection), key, id);
         let metadata = std::mem::take(&mut head.metadata);
         let call = Call::new(
@@ -167,7 +166,7 @@ impl Incoming {
 impl fmt::Debug for Incoming {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Incoming")
-            .field("id", &self.id)
+            .field("id", &self.arrived.id)
             .finish_non_exhaustive()
     }
 }
@@ -301,8 +300,9 @@ async fn request<Req: Message + Default>(
 /// Runs a call: polled once where it is, and only if it must wait as a task of its own.
 pub(crate) fn run(incoming: Incoming) {
     let connection = Arc::clone(&incoming.connection);
-    let (key, id) = (incoming.key, incoming.id);
-    let Some((service, index, method)) = connection.services.find(incoming.head.method) else {
+    let (key, id) = (incoming.arrived.key, incoming.arrived.id);
+    let Some((service, index, method)) = connection.services.find(incoming.arrived.head.method)
+    else {
         incoming.refuse(&Status::unimplemented("no such method"));
         return;
     };
@@ -315,11 +315,7 @@ pub(crate) fn run(incoming: Incoming) {
         incoming.refuse(&Status::permission_denied("this method is not open to you"));
         return;
     }
-    let span = debug_span!(
-        "call",
-        call.id = incoming.id.get(),
-        rpc.method = method.path()
-    );
+    let span = debug_span!("call", call.id = id.get(), rpc.method = method.path());
     let Handling(handling) = span.in_scope(|| service.call(index, incoming));
     let Some(handling) = handling else { return };
     let mut guarded = Guarded {

@@ -4,6 +4,7 @@
 //! otherwise the task writes for all, after it has let the others go first.
 
 mod core;
+pub(crate) mod events;
 mod held;
 pub(crate) mod io;
 mod slot;

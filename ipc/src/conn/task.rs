@@ -10,18 +10,15 @@ use std::time::Instant;
 
 use bytes::BytesMut;
 use tokio::time::{Sleep, sleep_until};
-use tracing::{debug, trace};
+use tracing::debug;
 
 use super::core::{Core, Flushed};
 use super::io::{Read, Reader, Writable};
-use super::slot::Ending;
-use super::{Connection, now, wake};
+use super::{Connection, events, now, wake};
 use crate::error::ConnectionError;
 use crate::incoming::{Incoming, run};
-use crate::status::Code;
 use crate::sync::Arc;
-use crate::wire::messages::{End, GoAway};
-use crate::wire::{Event, Key, Role, Violation};
+use crate::wire::{Role, Violation};
 
 /// The task that owns the reading side of a connection.
 #[derive(Debug)]
@@ -186,10 +183,13 @@ impl Task {
         let result = loop {
             let mut core = connection.lock();
             core.batching = true;
-            match take_events(&mut core, connection, &mut self.input, &mut wakers) {
-                Ok(Some(incoming)) => {
+            match events::take(&mut core, &mut self.input, &connection.pool, &mut wakers) {
+                Ok(Some(arrived)) => {
                     drop(core);
-                    run(incoming);
+                    run(Incoming {
+                        connection: Arc::clone(connection),
+                        arrived,
+                    });
                 }
                 other => break other.map(drop),
             }
@@ -235,7 +235,7 @@ impl Task {
             return Err(Violation::WriteTimeout.into());
         }
         while let Some(key) = core.engine.poll_expired(now) {
-            expire(&mut core, key, &mut wakers);
+            events::expire(&mut core, key, &mut wakers);
         }
         drop(core);
         wake(wakers);
@@ -266,113 +266,6 @@ impl Connection {
             (Some(call), Some(write)) => Some(call.min(write)),
             (call, write) => call.or(write),
         }
-    }
-}
-
-/// Applies events until one is a call to be run, which happens without the lock.
-fn take_events(
-    core: &mut Core,
-    connection: &Arc<Connection>,
-    input: &mut BytesMut,
-    wakers: &mut Vec<Waker>,
-) -> Result<Option<Incoming>, ConnectionError> {
-    let now = now();
-    while let Some(event) = core.engine.handle_input(input, now)? {
-        match event {
-            Event::Call { key, head, end, .. } => {
-                trace!(call = ?core.engine.id(key), method = head.method, "call");
-                let deadline = core.engine.deadline(key);
-                let id = core.engine.id(key);
-                let connection = Arc::clone(connection);
-                return Ok(id.map(|id| Incoming {
-                    connection,
-                    key,
-                    id,
-                    head,
-                    end,
-                    deadline,
-                }));
-            }
-            Event::Message {
-                key,
-                mut whole,
-                end,
-            } => {
-                whole.bytes = connection.pool.adopt(whole.bytes);
-                let Some(slot) = core.engine.user_mut(key) else {
-                    continue;
-                };
-                slot.push(whole);
-                if end {
-                    slot.end(Ending::Peer(End::default()), wakers);
-                }
-                wakers.extend(slot.reader.take());
-            }
-            Event::End { key, end } => finish(core, key, Ending::Peer(end), wakers),
-            Event::Cancelled { key } => {
-                if let Some(slot) = core.engine.user_mut(key) {
-                    slot.stop();
-                }
-                finish(core, key, Ending::Cancelled, wakers);
-            }
-            Event::Pong(_) => {}
-            Event::GoAway(away) => go_away(core, away, wakers)?,
-        }
-    }
-    Ok(None)
-}
-
-fn finish(core: &mut Core, key: Key, ending: Ending, wakers: &mut Vec<Waker>) {
-    if let Some(slot) = core.engine.user_mut(key) {
-        slot.end(ending, wakers);
-    }
-}
-
-/// A call ran out of time: ours is cancelled at the peer, the peer's is answered.
-fn expire(core: &mut Core, key: Key, wakers: &mut Vec<Waker>) {
-    let code = Code::DeadlineExceeded.to_u32();
-    let ours = core.engine.role(key) == Some(Role::Caller);
-    let left = core.has_left(key);
-    if let Some(slot) = core.engine.user_mut(key) {
-        slot.end(Ending::Expired(left), wakers);
-        slot.stop();
-    }
-    if ours {
-        core.engine.cancel(key, code);
-    } else {
-        core.engine.end(
-            key,
-            &End {
-                code,
-                message: "deadline passed".into(),
-                ..End::default()
-            },
-        );
-    }
-}
-
-/// The peer takes no more calls; those it has not seen end here.
-fn go_away(core: &mut Core, away: GoAway, wakers: &mut Vec<Waker>) -> Result<(), ConnectionError> {
-    let GoAway {
-        code,
-        message,
-        last_call,
-    } = away;
-    let open = core
-        .engine
-        .users_mut()
-        .filter(|(_, role, _)| *role == Role::Caller);
-    let open = open.map(|(key, ..)| key).collect::<Vec<_>>();
-    for key in open {
-        if core.engine.id(key).is_some_and(|id| id.get() > last_call) {
-            finish(core, key, Ending::Unseen, wakers);
-            core.engine.cancel(key, 1);
-        }
-    }
-    if code == 0 {
-        Ok(())
-    } else {
-        Err(ConnectionError::GoneAway { code, message })
     }
 }
 
