@@ -144,7 +144,7 @@ async fn write(writer: &Writer, mut bytes: BytesMut) -> Result<(), ConnectionErr
 }
 
 /// Tells the peer what it did wrong, and the caller what it means.
-fn give_up(writer: &Writer, failure: &Failure, prefaced: bool) -> HandshakeError {
+pub(crate) fn give_up(writer: &Writer, failure: &Failure, prefaced: bool) -> HandshakeError {
     match failure {
         Failure::Violation(violation) => {
             say(

@@ -210,7 +210,7 @@ impl<H: AsRef<Held>> Answer<H> {
             connection, key, ..
         } = self.call.as_ref();
         let body = body(
-            connection,
+            &connection.pool,
             Encode {
                 len,
                 write: &mut write,

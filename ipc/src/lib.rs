@@ -25,6 +25,8 @@ mod client;
 mod link;
 mod server;
 mod service;
+// The same without a runtime.
+pub mod blocking;
 // What can go wrong, and how a call ended.
 mod error;
 mod status;

@@ -10,6 +10,7 @@ use tokio::time::timeout_at;
 use crate::conn::{Connection, Ending, Held, deadline_after, now, time_left};
 use crate::error::{Error, Failure, Outcome};
 use crate::metadata::Metadata;
+use crate::pool::{LARGE, Pool};
 use crate::service::{Method, Shape};
 use crate::status::{Code, Status};
 use crate::sync::Arc;
@@ -56,7 +57,7 @@ pub(crate) async fn open(
         body: None,
     };
     let end = request.is_some();
-    let body = request.map(|request| body(connection, request));
+    let body = request.map(|request| body(&connection.pool, request));
     let open = Open {
         head,
         body,
@@ -99,15 +100,15 @@ pub(crate) async fn answer(call: &Held) -> Result<(Bytes, Metadata), Failure> {
 
 /// A small message is written in place, a large one into a pooled buffer first, so that the
 /// lock is not held for it.
-pub(crate) fn body<'a>(connection: &Connection, message: Encode<'a>) -> Body<'a> {
+pub(crate) fn body<'a>(pool: &Arc<Pool>, message: Encode<'a>) -> Body<'a> {
     let Encode { len, write } = message;
-    if len <= crate::pool::LARGE {
+    if len <= LARGE {
         return Body::Write(len, write);
     }
-    let mut buffer = connection.pool.take();
+    let mut buffer = pool.take();
     buffer.reserve(len);
     write(&mut buffer);
-    Body::Bytes(connection.pool.freeze(buffer))
+    Body::Bytes(pool.freeze(buffer))
 }
 
 /// Takes one of the calls that the peer lets us have open.
@@ -135,6 +136,7 @@ async fn permit(connection: &Connection, deadline: Option<Instant>) -> Result<()
     Err(failure.into())
 }
 
-fn broken(message: &str) -> Failure {
+/// A peer that answers in a way the method does not have.
+pub(crate) fn broken(message: &str) -> Failure {
     Failure::new(Status::new(Code::Internal, message), Outcome::MayHaveRun)
 }

@@ -7,14 +7,13 @@ use std::marker::PhantomData;
 use bytes::{Bytes, BytesMut};
 use prost::Message;
 
-use crate::conn::{Ending, Held};
-use crate::error::{Error, Failure, Outcome};
+use crate::conn::{Ending, Held, unsent};
+use crate::error::Error;
 use crate::metadata::Metadata;
 use crate::outgoing::{Encode, answer, body};
 use crate::request::{Reply, decode};
-use crate::status::{Code, Status};
+use crate::status::Code;
 use crate::sync::Arc;
-use crate::wire::SendError;
 use crate::wire::messages::End;
 
 /// Sends messages of one call.
@@ -53,27 +52,14 @@ async fn send<T: Message>(call: &Held, message: &T) -> Result<(), Error> {
     let len = message.encoded_len();
     let mut write = |out: &mut BytesMut| message.encode_raw(out);
     let body = body(
-        &call.connection,
+        &call.connection.pool,
         Encode {
             len,
             write: &mut write,
         },
     );
-    call.connection
-        .send(call.key, body, false)
-        .map_err(|error| {
-            let failure = match error {
-                SendError::Done => call
-                    .connection
-                    .ending(call.key)
-                    .map_or_else(|| call.connection.lost(), Ending::into_failure),
-                SendError::TooLarge { .. } => Failure::new(
-                    Status::resource_exhausted(error.to_string()),
-                    Outcome::NotSent,
-                ),
-            };
-            failure.into()
-        })
+    let sent = call.connection.send(call.key, body, false);
+    sent.map_err(|error| unsent(&mut call.connection.lock(), call.key, error).into())
 }
 
 impl<T> Drop for Sender<T> {

@@ -125,7 +125,7 @@ impl Reader {
 
 /// A read that leaves room has drained the socket: a Unix stream read stops early only
 /// where descriptors are attached (unix_stream_read_generic), and those end the connection.
-fn receive(socket: &Arc<OwnedFd>, buffer: &mut BytesMut) -> io::Result<Read> {
+pub(crate) fn receive(socket: &Arc<OwnedFd>, buffer: &mut BytesMut) -> io::Result<Read> {
     let room = buffer.capacity() - buffer.len();
     match sys::receive(socket.as_fd(), buffer) {
         Ok(received) if received.stray_descriptors => Ok(Read::Descriptors),

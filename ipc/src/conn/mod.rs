@@ -172,11 +172,6 @@ impl Connection {
         Failure::lost(&reason, Outcome::NotSent)
     }
 
-    /// How a call ended, if it has.
-    pub(crate) fn ending(&self, key: Key) -> Option<Ending> {
-        self.lock().engine.user_mut(key)?.ending.clone()
-    }
-
     /// Takes no more calls of the peer; the connection ends when those it has are done.
     pub(crate) fn drain(&self) {
         let mut core = self.lock();
@@ -297,7 +292,8 @@ pub(crate) fn wake(wakers: impl IntoIterator<Item = Waker>) {
     wakers.into_iter().for_each(Waker::wake);
 }
 
-fn not_opened(error: OpenError) -> Failure {
+/// What a call that could not be opened failed with.
+pub(crate) fn not_opened(error: OpenError) -> Failure {
     let status = match error {
         OpenError::TooMany | OpenError::TooLarge { .. } | OpenError::Metadata { .. } => {
             Status::resource_exhausted(error.to_string())
@@ -305,4 +301,26 @@ fn not_opened(error: OpenError) -> Failure {
         OpenError::GoingAway => Status::unavailable(error.to_string()),
     };
     Failure::new(status, Outcome::NotSent)
+}
+
+/// What a message that could not be sent failed with.
+pub(crate) fn unsent(core: &mut Core, key: Key, error: SendError) -> Failure {
+    let ending = core
+        .engine
+        .user_mut(key)
+        .and_then(|slot| slot.ending.clone());
+    match (error, ending) {
+        (SendError::TooLarge { .. }, _) => Failure::new(
+            Status::resource_exhausted(error.to_string()),
+            Outcome::NotSent,
+        ),
+        (SendError::Done, Some(ending)) => ending.into_failure(),
+        (SendError::Done, None) => match &core.over {
+            Some(reason) => Failure::lost(reason, Outcome::NotSent),
+            None => Failure::new(
+                Status::failed_precondition("the call is over"),
+                Outcome::NotSent,
+            ),
+        },
+    }
 }

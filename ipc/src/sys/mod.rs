@@ -59,6 +59,7 @@ pub(crate) struct Received {
 pub(crate) enum Interest {
     Read,
     Write,
+    Either,
 }
 
 /// Who the kernel says is at the other end of a socket.

@@ -54,6 +54,7 @@ pub(crate) fn poll(
     let flags = match interest {
         Interest::Read => PollFlags::POLLIN,
         Interest::Write => PollFlags::POLLOUT,
+        Interest::Either => PollFlags::POLLIN | PollFlags::POLLOUT,
     };
     let timeout = timeout.map_or(PollTimeout::NONE, |time| {
         // Rounded up: a wait that ends early would make its caller spin through the last millisecond.

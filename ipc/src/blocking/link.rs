@@ -1,0 +1,373 @@
+//! One connection, driven by the thread that waits for it.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use bytes::{Buf, Bytes, BytesMut};
+use prost::Message;
+
+use crate::conn::events::{self, Arrived};
+use crate::conn::io::{Read, Writer, receive};
+use crate::conn::{Core, Ending, Flushed, deadline_after, not_opened, now, time_left, unsent};
+use crate::error::{ConnectionError, Error, Failure, HandshakeError, Outcome};
+use crate::handshake::{give_up, say};
+use crate::limits::Limits;
+use crate::outgoing::{Encode, body, broken};
+use crate::path::SocketPath;
+use crate::peer::Peer;
+use crate::policy::ResolvedPolicy;
+use crate::pool::Pool;
+use crate::request::decode;
+use crate::service::{Method, Shape};
+use crate::socket;
+use crate::status::{Code, Status};
+use crate::sync::Arc;
+use crate::sys::{self, Interest};
+use crate::wire::messages::{CallHead, End};
+use crate::wire::{
+    Connecting, Engine, Established, GoAwayCode, Key, Local, Open, Progress, Side, Violation,
+    Whole, turn_away,
+};
+
+/// A connection without a task.
+pub(super) struct Link {
+    socket: Arc<OwnedFd>,
+    writer: Writer,
+    core: Core,
+    input: BytesMut,
+    pool: Arc<Pool>,
+    peer: Peer,
+    limits: Limits,
+}
+
+impl Link {
+    pub(super) fn connect(
+        path: &SocketPath,
+        trust: &ResolvedPolicy,
+        limits: Limits,
+        patience: Duration,
+    ) -> Result<Self, Error> {
+        limits.validate()?;
+        let socket = socket::connect_blocking(path, now() + patience)?;
+        let software = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")).into();
+        let local = Local {
+            limits,
+            services: Vec::new(),
+            software,
+        };
+        let mut shake = Shake {
+            socket: Arc::new(socket),
+            input: BytesMut::new(),
+            deadline: now() + limits.handshake,
+        };
+        let (peer, established) = shake.run(&local, trust)?;
+        let Shake { socket, input, .. } = shake;
+        Ok(Self {
+            writer: Writer::Socket(Arc::clone(&socket)),
+            socket,
+            core: Core::new(Engine::new(Side::Connecting, &limits, &established)),
+            input,
+            pool: Pool::new(limits.pooled),
+            peer,
+            limits,
+        })
+    }
+
+    pub(super) const fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
+    /// Opens a call and sends what is there to send.
+    pub(super) fn open<M: Message>(
+        &mut self,
+        method: &'static Method,
+        timeout: Option<Duration>,
+        request: Option<&M>,
+    ) -> Result<Key, Error> {
+        if let Some(reason) = &self.core.over {
+            return Err(Failure::lost(reason, Outcome::NotSent).into());
+        }
+        let deadline = timeout.and_then(|_| deadline_after(now(), timeout));
+        let time_left = deadline.and_then(|_| time_left(deadline, now()));
+        let head = CallHead {
+            method: method.id(),
+            time_left,
+            ..CallHead::default()
+        };
+        let one_way = method.shape() == Shape::OneWay;
+        let mut write = |out: &mut BytesMut| {
+            request
+                .into_iter()
+                .for_each(|request| request.encode_raw(out));
+        };
+        let body = request.map(|request| {
+            let len = request.encoded_len();
+            body(
+                &self.pool,
+                Encode {
+                    len,
+                    write: &mut write,
+                },
+            )
+        });
+        let open = Open {
+            head,
+            body,
+            end: request.is_some(),
+            one_way,
+            deadline,
+        };
+        let key = self.core.engine.open(open).map_err(not_opened)?;
+        self.flush();
+        Ok(key)
+    }
+
+    /// Sends a message of an open call, once those before it have left.
+    pub(super) fn send<M: Message>(&mut self, key: Key, message: &M) -> Result<(), Error> {
+        while self.core.engine.is_blocked(key) && self.core.over.is_none() {
+            self.wait(Interest::Read);
+        }
+        let len = message.encoded_len();
+        let mut write = |out: &mut BytesMut| message.encode_raw(out);
+        let body = body(
+            &self.pool,
+            Encode {
+                len,
+                write: &mut write,
+            },
+        );
+        let sent = self.core.engine.send(key, body, false);
+        sent.map_err(|error| unsent(&mut self.core, key, error))?;
+        self.flush();
+        Ok(())
+    }
+
+    /// Ends our direction of a call.
+    pub(super) fn end(&mut self, key: Key) {
+        self.core.engine.end(key, &End::default());
+        self.flush();
+    }
+
+    /// Waits for the one answer of a call, and lets go of it.
+    pub(super) fn answer<M: Message + Default>(&mut self, key: Key) -> Result<M, Error> {
+        let answer = self.only_answer(key);
+        self.release(key);
+        answer
+    }
+
+    /// Waits for the one answer of a call.
+    pub(super) fn only_answer<M: Message + Default>(&mut self, key: Key) -> Result<M, Error> {
+        Ok(decode(self.only_message(key)?)?)
+    }
+
+    fn only_message(&mut self, key: Key) -> Result<Bytes, Failure> {
+        let whole = self.next(key).map_err(|ending| match ending {
+            Ending::Peer(End { code: 0, .. }) => broken("the answer has no message"),
+            ending => ending.into_failure(),
+        })?;
+        match self.next(key) {
+            Ok(_) => Err(broken("the answer has two messages")),
+            Err(Ending::Peer(End { code: 0, .. })) => Ok(whole.bytes),
+            Err(ending) => Err(ending.into_failure()),
+        }
+    }
+
+    /// Waits for the next message of a call, or how it ended.
+    pub(super) fn next(&mut self, key: Key) -> Result<Whole, Ending> {
+        loop {
+            let Some(slot) = self.core.engine.user_mut(key) else {
+                return Err(Ending::Lost(ConnectionError::Shutdown, true));
+            };
+            if let Some(whole) = slot.pop() {
+                if let Err(violation) = self.core.engine.consumed(key, whole.cost) {
+                    self.fail(violation.into());
+                }
+                return Ok(whole);
+            }
+            if let Some(ending) = &slot.ending {
+                return Err(ending.clone());
+            }
+            self.wait(Interest::Read);
+        }
+    }
+
+    /// Lets go of a call; an open one is cancelled.
+    pub(super) fn release(&mut self, key: Key) {
+        if !self.core.engine.is_done(key) {
+            self.core.engine.cancel(key, Code::Cancelled.to_u32());
+        }
+        self.core.engine.release(key);
+        self.flush();
+    }
+
+    /// Writes all there is; while the peer does not read, reads what it sends.
+    fn flush(&mut self) {
+        while self.core.over.is_none()
+            && self.core.flush(&self.writer, &mut Vec::new()) == Flushed::Blocked
+        {
+            self.core.blocked = self.core.blocked.or_else(|| Some(now()));
+            self.wait(Interest::Either);
+        }
+    }
+
+    /// Waits until the socket is ready or a deadline has passed, and takes what came.
+    fn wait(&mut self, interest: Interest) {
+        let now = now();
+        let write = self
+            .core
+            .blocked
+            .and_then(|since| since.checked_add(self.limits.write));
+        let deadline = self.core.engine.poll_deadline();
+        let until = deadline.into_iter().chain(write).min();
+        let timeout = until.map(|until| until.saturating_duration_since(now));
+        if let Err(reason) = self.turn(interest, timeout) {
+            self.fail(reason);
+        }
+    }
+
+    fn turn(
+        &mut self,
+        interest: Interest,
+        timeout: Option<Duration>,
+    ) -> Result<(), ConnectionError> {
+        sys::poll(self.socket.as_fd(), interest, timeout)?;
+        self.input.reserve(READ);
+        match receive(&self.socket, &mut self.input)? {
+            Read::Eof => {
+                self.core.engine.handle_eof(&self.input)?;
+                return Err(ConnectionError::Closed);
+            }
+            Read::Descriptors => return Err(Violation::Descriptors.into()),
+            Read::More | Read::Drained | Read::Empty => {}
+        }
+        let mut wakers = Vec::new();
+        while let Some(arrived) =
+            events::take(&mut self.core, &mut self.input, &self.pool, &mut wakers)?
+        {
+            self.refuse(&arrived);
+        }
+        self.expire()?;
+        self.core.flush(&self.writer, &mut wakers);
+        Ok(())
+    }
+
+    fn expire(&mut self) -> Result<(), ConnectionError> {
+        let now = now();
+        self.core.engine.handle_timeout(now)?;
+        let blocked = self
+            .core
+            .blocked
+            .map(|since| now.saturating_duration_since(since));
+        if blocked.is_some_and(|blocked| blocked >= self.limits.write) {
+            return Err(Violation::WriteTimeout.into());
+        }
+        while let Some(key) = self.core.engine.poll_expired(now) {
+            events::expire(&mut self.core, key, &mut Vec::new());
+        }
+        Ok(())
+    }
+
+    /// There is no handler in a client that only waits for its own calls.
+    fn refuse(&mut self, arrived: &Arrived) {
+        let status = Status::unimplemented("this side serves nothing");
+        self.core.engine.end(
+            arrived.key,
+            &End {
+                unseen: true,
+                ..status.to_end()
+            },
+        );
+        self.core.engine.release(arrived.key);
+    }
+
+    fn fail(&mut self, reason: ConnectionError) {
+        if let ConnectionError::Violation(violation) = &reason {
+            self.core
+                .engine
+                .go_away(violation.code(), &violation.to_string());
+            self.core.flush(&self.writer, &mut Vec::new());
+        }
+        self.core.close(reason, &mut Vec::new());
+    }
+}
+
+/// The connecting side's handshake without a runtime.
+struct Shake {
+    socket: Arc<OwnedFd>,
+    input: BytesMut,
+    deadline: Instant,
+}
+
+impl Shake {
+    fn run(
+        &mut self,
+        local: &Local,
+        trust: &ResolvedPolicy,
+    ) -> Result<(Peer, Established), HandshakeError> {
+        let writer = Writer::Socket(Arc::clone(&self.socket));
+        let (mut step, hello) = Connecting::start(local);
+        // A server that turns us away may have closed before it read this.
+        let sent = self.write(hello)?;
+        let welcomed = loop {
+            match step.handle_input(&mut self.input) {
+                Ok(Progress::Next(next)) => break next,
+                Ok(Progress::Wait(wait)) => step = wait,
+                Err(failure) => return Err(give_up(&writer, &failure, true)),
+            }
+            if let Err(reason) = self.read()? {
+                return Err(HandshakeError::Lost(sent.err().unwrap_or(reason)));
+            }
+        };
+        let peer = Peer::of(&*self.socket);
+        let peer = peer.map_err(|error| HandshakeError::Unidentified(Arc::new(error)))?;
+        let admitted = trust.check(peer).map_err(|denied| {
+            say(
+                &writer,
+                &turn_away(true, GoAwayCode::UNTRUSTED, "server is not trusted"),
+            );
+            HandshakeError::NotTrusted(denied)
+        })?;
+        let (established, confirm) = welcomed.confirm();
+        self.write(confirm)?.map_err(HandshakeError::Lost)?;
+        Ok((admitted.into_peer(), established))
+    }
+
+    fn write(&self, mut bytes: BytesMut) -> Result<Result<(), ConnectionError>, HandshakeError> {
+        while bytes.has_remaining() {
+            match sys::send(self.socket.as_fd(), &bytes) {
+                Ok(sent) => bytes.advance(sent),
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                    self.wait(Interest::Write)?;
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => return Ok(Err(error.into())),
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    fn read(&mut self) -> Result<Result<(), ConnectionError>, HandshakeError> {
+        self.wait(Interest::Read)?;
+        self.input.reserve(READ);
+        Ok(match receive(&self.socket, &mut self.input) {
+            Ok(Read::Eof) => Err(ConnectionError::Closed),
+            Ok(Read::Descriptors) => Err(Violation::Descriptors.into()),
+            Ok(Read::More | Read::Drained | Read::Empty) => Ok(()),
+            Err(error) => Err(error.into()),
+        })
+    }
+
+    fn wait(&self, interest: Interest) -> Result<(), HandshakeError> {
+        let left = self.deadline.saturating_duration_since(now());
+        if left.is_zero() {
+            return Err(HandshakeError::TimedOut);
+        }
+        let polled = sys::poll(self.socket.as_fd(), interest, Some(left));
+        polled
+            .map(drop)
+            .map_err(|error| HandshakeError::Lost(error.into()))
+    }
+}
+
+/// Bytes read at once.
+const READ: usize = 16_384;

@@ -1,0 +1,187 @@
+//! A client without a runtime, for command-line tools and installers.
+//!
+//! One thread uses one client: every call borrows it until it is over. It answers pings and
+//! refuses calls of the peer while it waits, and only then.
+
+mod link;
+mod stream;
+
+use std::fmt;
+use std::time::Duration;
+
+use prost::Message;
+
+use self::link::Link;
+pub use self::stream::{Exchange, Receiver, Upload};
+use crate::error::Error;
+use crate::limits::Limits;
+use crate::path::SocketPath;
+use crate::peer::Peer;
+use crate::policy::Policy;
+use crate::service::Method;
+
+/// Calls a daemon, one call at a time, and waits in the calling thread.
+pub struct Client {
+    link: Link,
+    timeout: Option<Duration>,
+}
+
+impl Client {
+    /// A client for the daemon at `path`.
+    #[must_use]
+    pub fn builder(path: SocketPath) -> ClientBuilder {
+        ClientBuilder {
+            path,
+            trust: Policy::default(),
+            limits: Limits::default(),
+            timeout: None,
+            patience: Duration::from_secs(5),
+        }
+    }
+
+    /// Who is at the other end.
+    #[must_use]
+    pub fn peer(&self) -> &Peer {
+        self.link.peer()
+    }
+
+    /// Calls a method that takes one message and gives one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Call`] with the status and the [`Outcome`](crate::Outcome).
+    pub fn unary<Req, Res>(&mut self, method: &'static Method, request: &Req) -> Result<Res, Error>
+    where
+        Req: Message,
+        Res: Message + Default,
+    {
+        let key = self.link.open(method, self.timeout, Some(request))?;
+        self.link.answer(key)
+    }
+
+    /// Calls a method that takes one message and gives many.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Call`] if the call cannot be sent.
+    pub fn server_streaming<Req, Res>(
+        &mut self,
+        method: &'static Method,
+        request: &Req,
+    ) -> Result<Receiver<'_, Res>, Error>
+    where
+        Req: Message,
+        Res: Message + Default,
+    {
+        let key = self.link.open(method, self.timeout, Some(request))?;
+        Ok(Receiver::new(&mut self.link, key))
+    }
+
+    /// Calls a method that takes many messages and gives one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Call`] if the call cannot be sent.
+    pub fn client_streaming<Req, Res>(
+        &mut self,
+        method: &'static Method,
+    ) -> Result<Upload<'_, Req, Res>, Error>
+    where
+        Req: Message,
+        Res: Message + Default,
+    {
+        let key = self.link.open(method, self.timeout, None::<&()>)?;
+        Ok(Upload::new(&mut self.link, key))
+    }
+
+    /// Calls a method that takes many messages and gives many.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Call`] if the call cannot be sent.
+    pub fn bidirectional<Req, Res>(
+        &mut self,
+        method: &'static Method,
+    ) -> Result<Exchange<'_, Req, Res>, Error>
+    where
+        Req: Message,
+        Res: Message + Default,
+    {
+        let key = self.link.open(method, self.timeout, None::<&()>)?;
+        Ok(Exchange::new(&mut self.link, key))
+    }
+
+    /// Calls a method that gives no answer; returns once the request has left.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Call`] if the call cannot be sent.
+    pub fn one_way<Req: Message>(
+        &mut self,
+        method: &'static Method,
+        request: &Req,
+    ) -> Result<(), Error> {
+        let key = self.link.open(method, self.timeout, Some(request))?;
+        self.link.release(key);
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("peer", self.peer())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Puts a [`Client`] together.
+#[derive(Debug)]
+#[must_use = "a builder does nothing until `connect`"]
+pub struct ClientBuilder {
+    path: SocketPath,
+    trust: Policy,
+    limits: Limits,
+    timeout: Option<Duration>,
+    patience: Duration,
+}
+
+impl ClientBuilder {
+    /// Who may answer; a squatter on the path is refused. Default: root and our own user.
+    pub fn trust(mut self, policy: Policy) -> Self {
+        self.trust = policy;
+        self
+    }
+
+    /// A deadline for every call. Default: none.
+    pub fn deadline(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// How long to wait for a daemon that is not there yet. Default 5 s.
+    pub fn connect_within(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// Bounds other than the default ones.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Connects, checks who answers, and agrees on the terms.
+    ///
+    /// # Errors
+    ///
+    /// As for [`ClientBuilder::connect`](crate::ClientBuilder::connect).
+    pub fn connect(self) -> Result<Client, Error> {
+        let trust = self.trust.resolve()?;
+        let link = Link::connect(&self.path, &trust, self.limits, self.patience)?;
+        Ok(Client {
+            link,
+            timeout: self.timeout,
+        })
+    }
+}
