@@ -35,7 +35,6 @@ struct Owner(Arc<Connection>);
 
 impl Client {
     /// A client for the daemon at `path`.
-    #[must_use]
     pub fn builder(path: SocketPath) -> ClientBuilder {
         ClientBuilder {
             path,

@@ -170,17 +170,18 @@ struct Entry {
 impl Services {
     pub(crate) fn new(services: Vec<Arc<dyn Service>>) -> Result<Self, BuildError> {
         let mut methods: HashMap<u32, Entry> = HashMap::new();
-        for (service, each) in services.iter().enumerate() {
-            for (index, method) in each.methods().iter().enumerate() {
-                let entry = Entry {
-                    service,
-                    index,
-                    method,
-                };
-                if let Some(other) = methods.insert(method.id(), entry) {
-                    let (first, second) = (other.method.path(), method.path());
-                    return Err(BuildError::Collision { first, second });
-                }
+        let entries = services.iter().enumerate().flat_map(|(service, each)| {
+            let methods = each.methods().iter().enumerate();
+            methods.map(move |(index, method)| Entry {
+                service,
+                index,
+                method,
+            })
+        });
+        for entry in entries {
+            if let Some(other) = methods.insert(entry.method.id(), entry) {
+                let (first, second) = (other.method.path(), entry.method.path());
+                return Err(BuildError::Collision { first, second });
             }
         }
         Ok(Self { services, methods })

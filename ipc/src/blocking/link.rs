@@ -179,15 +179,20 @@ impl Link {
                 return Err(Ending::Lost(ConnectionError::Shutdown, true));
             };
             if let Some(whole) = slot.pop() {
-                if let Err(violation) = self.core.engine.consumed(key, whole.cost) {
-                    self.fail(violation.into());
-                }
+                self.consumed(key, whole.cost);
                 return Ok(whole);
             }
             if let Some(ending) = &slot.ending {
                 return Err(ending.clone());
             }
             self.wait(Interest::Read);
+        }
+    }
+
+    fn consumed(&mut self, key: Key, cost: u32) {
+        match self.core.engine.consumed(key, cost) {
+            Ok(()) => self.flush(),
+            Err(violation) => self.fail(violation.into()),
         }
     }
 

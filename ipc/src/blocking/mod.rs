@@ -28,7 +28,6 @@ pub struct Client {
 
 impl Client {
     /// A client for the daemon at `path`.
-    #[must_use]
     pub fn builder(path: SocketPath) -> ClientBuilder {
         ClientBuilder {
             path,

@@ -77,12 +77,8 @@ impl Core {
     pub(crate) fn flush(&mut self, writer: &Writer, wakers: &mut Vec<Waker>) -> Flushed {
         let mut flushed = Flushed::All;
         loop {
-            if self.written == self.writing.len() {
-                self.recycle();
-                self.moved = self.engine.last_opened();
-                if !self.engine.poll_output(&mut self.writing) {
-                    break;
-                }
+            if self.written == self.writing.len() && !self.refill() {
+                break;
             }
             match writer.send(self.writing.get(self.written..).unwrap_or_default()) {
                 Ok(sent) => {
@@ -151,23 +147,18 @@ impl Core {
 
     /// Whether a sender must wait: its own messages or too much of others' are in front.
     pub(crate) fn must_wait(&self, key: Option<Key>, limit: usize) -> bool {
-        self.is_blocked(key) || self.engine.backlog() >= limit
-    }
-
-    fn is_blocked(&self, key: Option<Key>) -> bool {
-        key.is_some_and(|key| self.engine.is_blocked(key))
+        key.is_some_and(|key| self.engine.is_blocked(key)) || self.engine.backlog() >= limit
     }
 
     /// Registers a sender that [`Self::must_wait`].
     pub(crate) fn wait_for_room(&mut self, key: Option<Key>, waker: &Waker) {
-        if self.is_blocked(key) {
-            if let Some(slot) = key.and_then(|key| self.engine.user_mut(key)) {
-                if !slot.writers.iter().any(|other| other.will_wake(waker)) {
-                    slot.writers.push(waker.clone());
-                }
-            }
-        } else if !self.room.iter().any(|other| other.will_wake(waker)) {
-            self.room.push(waker.clone());
+        let blocked = key.filter(|key| self.engine.is_blocked(*key));
+        let waiting = match blocked.and_then(|key| self.engine.user_mut(key)) {
+            Some(slot) => &mut slot.writers,
+            None => &mut self.room,
+        };
+        if !waiting.iter().any(|other| other.will_wake(waker)) {
+            waiting.push(waker.clone());
         }
     }
 
@@ -202,6 +193,13 @@ impl Core {
             }
         }
         wakers.append(&mut self.room);
+    }
+
+    /// Takes what is to be written next; `false` if there is nothing.
+    fn refill(&mut self) -> bool {
+        self.recycle();
+        self.moved = self.engine.last_opened();
+        self.engine.poll_output(&mut self.writing)
     }
 
     /// Empties the buffer that was written; a very large one is not kept.

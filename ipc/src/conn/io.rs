@@ -103,22 +103,27 @@ impl Reader {
         cx: &mut Context<'_>,
         buffer: &mut BytesMut,
     ) -> Poll<io::Result<Read>> {
-        loop {
-            let read = match self {
-                Self::Socket(socket) => {
-                    let mut guard = ready!(socket.poll_read_ready(cx))?;
-                    let read = receive(guard.get_inner(), buffer)?;
-                    if matches!(read, Read::Drained | Read::Empty) {
-                        guard.clear_ready();
-                    }
-                    read
-                }
-                #[cfg(any(test, feature = "testing"))]
-                Self::Memory(end) => ready!(end.poll_read(cx, buffer)),
-            };
-            if read != Read::Empty {
-                return Poll::Ready(Ok(read));
-            }
+        match self {
+            Self::Socket(socket) => poll_socket(socket, cx, buffer),
+            #[cfg(any(test, feature = "testing"))]
+            Self::Memory(end) => end.poll_read(cx, buffer).map(Ok),
+        }
+    }
+}
+
+fn poll_socket(
+    socket: &AsyncFd<Arc<OwnedFd>>,
+    cx: &mut Context<'_>,
+    buffer: &mut BytesMut,
+) -> Poll<io::Result<Read>> {
+    loop {
+        let mut guard = ready!(socket.poll_read_ready(cx))?;
+        let read = receive(guard.get_inner(), buffer)?;
+        if matches!(read, Read::Drained | Read::Empty) {
+            guard.clear_ready();
+        }
+        if read != Read::Empty {
+            return Poll::Ready(Ok(read));
         }
     }
 }
@@ -127,13 +132,15 @@ impl Reader {
 /// where descriptors are attached (unix_stream_read_generic), and those end the connection.
 pub(crate) fn receive(socket: &Arc<OwnedFd>, buffer: &mut BytesMut) -> io::Result<Read> {
     let room = buffer.capacity() - buffer.len();
-    match sys::receive(socket.as_fd(), buffer) {
-        Ok(received) if received.stray_descriptors => Ok(Read::Descriptors),
-        Ok(received) if received.bytes == 0 => Ok(Read::Eof),
-        Ok(received) if received.bytes < room => Ok(Read::Drained),
-        Ok(_) => Ok(Read::More),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Read::Empty),
-        Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(Read::Empty),
-        Err(error) => Err(error),
+    loop {
+        return match sys::receive(socket.as_fd(), buffer) {
+            Ok(received) if received.stray_descriptors => Ok(Read::Descriptors),
+            Ok(received) if received.bytes == 0 => Ok(Read::Eof),
+            Ok(received) if received.bytes < room => Ok(Read::Drained),
+            Ok(_) => Ok(Read::More),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Read::Empty),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => Err(error),
+        };
     }
 }

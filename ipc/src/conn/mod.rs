@@ -220,9 +220,9 @@ impl Connection {
     pub(crate) fn consumed(&self, key: Key, cost: u32) {
         let mut core = self.lock();
         if let Err(violation) = core.engine.consumed(key, cost) {
-            core.over.get_or_insert(violation.into());
+            core.over.get_or_insert_with(|| violation.into());
         }
-        if core.batching || core.engine.backlog() == 0 {
+        if core.over.is_none() && (core.batching || core.engine.backlog() == 0) {
             return;
         }
         let waker = core.want();

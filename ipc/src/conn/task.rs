@@ -88,7 +88,7 @@ impl Task {
         loop {
             let step = match poll_fn(|cx| self.poll_wake(cx)).await {
                 Wake::Read(read) => self.on_read(read),
-                Wake::Writable | Wake::Flush => Ok(self.flush()),
+                Wake::Writable | Wake::Flush => self.flush(),
                 Wake::Timer => self.on_timer(),
             };
             if let Err(reason) = step.and_then(|()| self.is_over()) {
@@ -107,27 +107,23 @@ impl Task {
             self.writable = None;
             return Poll::Ready(Wake::Writable);
         }
-        let armed = {
-            let mut core = self.connection.lock();
-            if core.wanted {
-                if self.yielded {
-                    core.wanted = false;
-                    self.yielded = false;
-                    return Poll::Ready(Wake::Flush);
-                }
-                // Behind the tasks that are ready now, so that their frames go with this write.
-                self.yielded = true;
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
-            }
-            register(&mut core.task, cx.waker());
-            core.armed = self.connection.next_deadline(&core);
-            core.armed
-        };
-        if self.poll_timer(armed, cx).is_ready() {
-            return Poll::Ready(Wake::Timer);
+        let mut core = self.connection.lock();
+        if core.wanted && self.yielded {
+            core.wanted = false;
+            self.yielded = false;
+            return Poll::Ready(Wake::Flush);
         }
-        Poll::Pending
+        if core.wanted {
+            // Behind the tasks that are ready now, so that their frames go with this write.
+            self.yielded = true;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        register(&mut core.task, cx.waker());
+        let armed = self.connection.next_deadline(&core);
+        core.armed = armed;
+        drop(core);
+        self.poll_timer(armed, cx).map(|()| Wake::Timer)
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<Read>> {
@@ -202,26 +198,24 @@ impl Task {
         let flushed = core.is_flushed();
         drop(core);
         wake(wakers);
-        if !flushed {
-            self.flush();
-        }
-        result
+        result?;
+        if flushed { Ok(()) } else { self.flush() }
     }
 
-    fn flush(&mut self) {
+    /// Writes what waits; asks to be woken when there is room for the rest.
+    fn flush(&mut self) -> Result<(), ConnectionError> {
         let mut wakers = Vec::new();
         let mut core = self.connection.lock();
-        if core.flush(&self.connection.writer, &mut wakers) == Flushed::Blocked {
+        let flushed = core.flush(&self.connection.writer, &mut wakers);
+        if flushed == Flushed::Blocked {
             core.blocked = core.blocked.or_else(|| Some(now()));
-            if self.writable.is_none() {
-                match self.connection.writer.writable() {
-                    Ok(writable) => self.writable = Some(writable),
-                    Err(error) => _ = core.over.get_or_insert(error.into()),
-                }
-            }
         }
         drop(core);
         wake(wakers);
+        if flushed == Flushed::Blocked && self.writable.is_none() {
+            self.writable = Some(self.connection.writer.writable()?);
+        }
+        Ok(())
     }
 
     fn on_timer(&mut self) -> Result<(), ConnectionError> {
@@ -239,8 +233,7 @@ impl Task {
         }
         drop(core);
         wake(wakers);
-        self.flush();
-        Ok(())
+        self.flush()
     }
 
     fn is_over(&self) -> Result<(), ConnectionError> {

@@ -12,7 +12,12 @@ async fn with_client(daemon: &Daemon, body: impl FnOnce(Client) + Send + 'static
     let path = daemon.path.clone();
     let run = move || {
         let client = Client::builder(path).trust(Policy::any_user());
-        body(client.connect_within(Duration::from_secs(20)).connect().unwrap());
+        body(
+            client
+                .connect_within(Duration::from_secs(20))
+                .connect()
+                .unwrap(),
+        );
     };
     tokio::task::spawn_blocking(run).await.unwrap();
 }
@@ -24,7 +29,9 @@ async fn every_shape_works_without_a_runtime() {
         let answer: Text = client.unary(ECHO, &text("hello")).unwrap();
         assert_eq!(answer.text, "hello");
 
-        let many = client.server_streaming::<_, Text>(MANY, &count(1_000)).unwrap();
+        let many = client
+            .server_streaming::<_, Text>(MANY, &count(1_000))
+            .unwrap();
         let numbers = many.map(|text| text.unwrap().count).collect::<Vec<_>>();
         assert_eq!(numbers, (0..1_000).collect::<Vec<_>>());
 
@@ -71,12 +78,24 @@ async fn a_status_and_a_deadline_come_back_as_errors() {
     let path = daemon.path.clone();
     let run = move || {
         let client = Client::builder(path).trust(Policy::any_user());
-        let mut client = client.deadline(Duration::from_millis(50)).connect().unwrap();
-        let request = Text { text: "no".into(), count: 5 };
+        let mut client = client
+            .deadline(Duration::from_millis(50))
+            .connect()
+            .unwrap();
+        let request = Text {
+            text: "no".into(),
+            count: 5,
+        };
         let error = client.unary::<_, Text>(FAIL, &request).unwrap_err();
-        assert_eq!((error.code(), error.outcome()), (Code::NotFound, Outcome::MayHaveRun));
+        assert_eq!(
+            (error.code(), error.outcome()),
+            (Code::NotFound, Outcome::MayHaveRun)
+        );
         let error = client.unary::<_, Text>(WAIT, &text("")).unwrap_err();
-        assert_eq!((error.code(), error.outcome()), (Code::DeadlineExceeded, Outcome::MayHaveRun));
+        assert_eq!(
+            (error.code(), error.outcome()),
+            (Code::DeadlineExceeded, Outcome::MayHaveRun)
+        );
         let answer: Text = client.unary(ECHO, &text("still here")).unwrap();
         assert_eq!(answer.text, "still here");
     };
@@ -88,7 +107,9 @@ async fn a_status_and_a_deadline_come_back_as_errors() {
 async fn a_dropped_stream_cancels_its_call() {
     let daemon = Daemon::start();
     with_client(&daemon, |mut client| {
-        let mut many = client.server_streaming::<_, Text>(MANY, &count(u32::MAX)).unwrap();
+        let mut many = client
+            .server_streaming::<_, Text>(MANY, &count(u32::MAX))
+            .unwrap();
         assert_eq!(many.recv().unwrap().unwrap().count, 0);
         drop(many);
         let answer: Text = client.unary(ECHO, &text("next")).unwrap();
@@ -104,5 +125,8 @@ fn no_daemon_is_a_typed_error_inside_its_time() {
     let path = SocketPath::at(folder.path().join("none.sock")).unwrap();
     let client = Client::builder(path).connect_within(Duration::from_millis(20));
     let error = client.connect().unwrap_err();
-    assert_eq!((error.code(), error.outcome()), (Code::Unavailable, Outcome::NotSent));
+    assert_eq!(
+        (error.code(), error.outcome()),
+        (Code::Unavailable, Outcome::NotSent)
+    );
 }
