@@ -161,17 +161,22 @@ Callee Done Credit -> Done
     fn the_state_table_is_the_published_one() {
         use std::fmt::Write as _;
         let mut table = String::new();
-        for (role, states) in [
-            (Role::Caller, [State::Open, State::WeEnded, State::Done]),
-            (Role::Callee, [State::Open, State::PeerEnded, State::Done]),
-        ] {
-            for state in states {
-                for input in [Input::Message, Input::End, Input::Cancel, Input::Credit] {
-                    let next = state.on_frame(role, input);
-                    let next = next.map_or_else(|v| format!("{v:?}"), |s| format!("{s:?}"));
-                    writeln!(table, "{role:?} {state:?} {input:?} -> {next}").unwrap();
-                }
-            }
+        let rows = [
+            (Role::Caller, State::Open),
+            (Role::Caller, State::WeEnded),
+            (Role::Caller, State::Done),
+            (Role::Callee, State::Open),
+            (Role::Callee, State::PeerEnded),
+            (Role::Callee, State::Done),
+        ];
+        let inputs = [Input::Message, Input::End, Input::Cancel, Input::Credit];
+        for ((role, state), input) in rows
+            .iter()
+            .flat_map(|row| inputs.map(|input| (*row, input)))
+        {
+            let next = state.on_frame(role, input);
+            let next = next.map_or_else(|v| format!("{v:?}"), |s| format!("{s:?}"));
+            writeln!(table, "{role:?} {state:?} {input:?} -> {next}").unwrap();
         }
         assert_eq!(table, TABLE);
     }

@@ -96,6 +96,16 @@ impl<T> Calls<T> {
         }
     }
 
+    /// Takes the deadline of an open call that has passed it, and whether its owner still
+    /// holds on to it.
+    pub(crate) fn take_expired(&mut self, now: Instant) -> Option<(Key, bool)> {
+        let (key, call) = self.entries.iter_mut().find(|(_, call)| {
+            call.state != State::Done && call.deadline.is_some_and(|at| at <= now)
+        })?;
+        call.deadline = None;
+        Some((Key(key), !call.orphan))
+    }
+
     /// Calls of this role that are open.
     pub(crate) fn open(&self, role: Role) -> u32 {
         match role {

@@ -1,18 +1,17 @@
 //! What this side wants of a connection: open calls, send, end, cancel, stop.
 
+use std::borrow::Cow;
 use std::time::Instant;
 
-use bytes::{BufMut, BytesMut};
 use prost::Message;
-use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
 
 use super::call::{CallId, Input, Key, Role, State};
 use super::calls::Call;
 use super::credit::cost;
 use super::engine::Engine;
 use super::frame::{Head, put_message, put_with};
-use super::header::{Flags, HEADER_LEN, Kind};
-use super::messages::{CallHead, Cancel, End, GoAway, PeerLimits, Ping};
+use super::header::{Flags, Kind};
+use super::messages::{CallHead, Cancel, End, GoAway, PeerLimits, Ping, cut, metadata_len};
 use super::outbox::Body;
 use super::receive::ReceiveHalf;
 use super::send::SendHalf;
@@ -103,7 +102,7 @@ impl<T: Default> Engine<T> {
             user: T::default(),
         });
         self.note_deadline(deadline);
-        let inline = body.as_ref().map_or(0, |body| inline_len(body.len()));
+        let inline = body.as_ref().map_or(0, Body::inline_len);
         let len = head.encoded_len().saturating_add(inline);
         let fits = len <= self.chunk();
         let ends = end && fits;
@@ -114,7 +113,7 @@ impl<T: Default> Engine<T> {
         match body {
             Some(mut body) if fits => put_with(&mut self.out.data, call, len, |out| {
                 head.encode_raw(out);
-                put_inline(out, &mut body);
+                body.put_inline(out);
             }),
             body => {
                 put_message(&mut self.out.data, call, &head);
@@ -142,13 +141,15 @@ impl<T: Default> Engine<T> {
         }
         let chunk = self.chunk();
         let call = self.calls.get_mut(key).ok_or(SendError::Done)?;
-        if call.state == State::Done || call.send.ended {
+        let unwanted = call.one_way && call.role == Role::Callee;
+        if call.state == State::Done || call.send.ended || unwanted {
             return Err(SendError::Done);
         }
         let len = body.len();
         if call.send.is_idle() && len <= chunk && call.send.allowance.take(cost(len)) {
             let head = Head::call(Kind::Message, call.id, Flags::NONE.with(Flags::END, end));
             put_with(&mut self.out.data, head, len, |out| body.put(out));
+            call.send.wrote = self.out.handed;
             if end {
                 self.ended(key);
             }
@@ -165,28 +166,49 @@ impl<T: Default> Engine<T> {
     }
 
     /// Ends our direction: from the calling side without a status, from the called side
-    /// with one, which ends the call. Frames queued before go first.
+    /// with one, which ends the call. Frames queued before go first. A status that
+    /// the peer could not take is cut to what it can.
     pub fn end(&mut self, key: Key, status: &End) {
+        let chunk = self.chunk();
         let Some(call) = self.calls.get_mut(key) else {
             return;
         };
         if call.state == State::Done || call.send.ended {
             return;
         }
-        if call.one_way && call.role == Role::Callee {
-            self.calls.retire(key);
-        } else if call.send.is_idle() {
-            put_message(
-                &mut self.out.data,
-                Head::call(Kind::End, call.id, Flags::NONE),
-                status,
-            );
+        if call.one_way && call.role == Role::Callee && call.state == State::PeerEnded {
+            self.retire(key);
+            return;
+        }
+        let status = match call.role {
+            Role::Caller => Cow::Owned(End::default()),
+            Role::Callee => status.within(chunk, self.theirs.max_metadata),
+        };
+        if call.send.is_idle() {
+            let head = Head::call(Kind::End, call.id, Flags::NONE);
+            put_message(&mut self.out.data, head, status.as_ref());
+            call.send.wrote = self.out.handed;
             self.ended(key);
         } else {
             call.send.ended = true;
             call.send.push_end(status.encode_to_vec().into());
             self.list(key);
         }
+    }
+
+    /// Ends a call of the peer's at once, with a status other than success: messages
+    /// that still wait for credit are dropped.
+    pub fn fail(&mut self, key: Key, status: &End) {
+        let Some(call) = self.calls.get_mut(key) else {
+            return;
+        };
+        if call.state == State::Done || call.role == Role::Caller {
+            return;
+        }
+        call.send.clear();
+        call.send.ended = false;
+        self.unlist(key);
+        self.end(key, status);
     }
 
     /// Gives up a call of our own, or stops answering one of the peer's without a word.
@@ -202,7 +224,15 @@ impl<T: Default> Engine<T> {
             let head = Head::call(Kind::Cancel, call.id, Flags::NONE);
             put_message(&mut self.out.data, head, &Cancel { code });
         }
-        self.calls.retire(key);
+        self.retire(key);
+    }
+
+    pub(crate) fn cancel_or_fail(&mut self, key: Key, code: u32, message: &str) {
+        match self.calls.get(key).map(|call| call.role) {
+            Some(Role::Caller) => self.cancel(key, code),
+            Some(Role::Callee) => self.fail(key, &End::failed(code, message)),
+            None => {}
+        }
     }
 
     /// A message was read by its consumer; may give the peer credit.
@@ -299,59 +329,10 @@ impl<T: Default> Engine<T> {
         self.going_away = true;
         let away = GoAway {
             code,
-            message: message.into(),
+            message: cut(message).into(),
             last_call: self.last_seen,
         };
         put_message(&mut self.out.control, Head::connection(Kind::GoAway), &away);
-    }
-
-    /// The largest payload we put in one frame.
-    pub(crate) fn chunk(&self) -> usize {
-        usize::try_from(self.theirs.max_frame)
-            .unwrap_or(usize::MAX)
-            .min(CHUNK)
-    }
-
-    pub(crate) fn note_deadline(&mut self, deadline: Option<Instant>) {
-        self.soonest = match (self.soonest, deadline) {
-            (Some(soonest), Some(deadline)) => Some(soonest.min(deadline)),
-            (soonest, deadline) => soonest.or(deadline),
-        };
-    }
-
-    /// Our direction has ended on the wire, or in the queue in front of it.
-    pub(crate) fn ended(&mut self, key: Key) {
-        let Some(call) = self.calls.get_mut(key) else {
-            return;
-        };
-        call.send.ended = true;
-        call.state = call.state.on_our_end(call.role);
-        if call.role == Role::Callee {
-            self.out.finals = self.out.finals.saturating_add(1);
-        }
-        if call.state == State::Done || (call.one_way && call.role == Role::Caller) {
-            self.calls.retire(key);
-        }
-    }
-
-    /// Puts a call in the ring of those that have a chunk to send and credit for it.
-    pub(crate) fn list(&mut self, key: Key) {
-        let Some(call) = self.calls.get_mut(key) else {
-            return;
-        };
-        if !call.send.listed && call.send.ready() {
-            call.send.listed = true;
-            self.out.ring.push_back(key);
-        }
-    }
-
-    fn queue(&mut self, key: Key, body: Body<'_>, end: bool) {
-        let bytes = body.into_bytes();
-        if let Some(call) = self.calls.get_mut(key) {
-            call.send.ended = end;
-            call.send.push_message(bytes, end);
-        }
-        self.list(key);
     }
 
     fn check(&self, open: &Open<'_>) -> Result<(), OpenError> {
@@ -361,13 +342,8 @@ impl<T: Default> Engine<T> {
             return Err(OpenError::TooLarge { limit });
         }
         let limit = self.theirs.max_metadata;
-        let sizes = open
-            .head
-            .metadata
-            .iter()
-            .map(|e| e.key.len().saturating_add(e.value.len()));
-        let bytes = sizes.fold(0_usize, usize::saturating_add);
-        if bytes > size(limit) || open.head.encoded_len() > self.chunk() {
+        if metadata_len(&open.head.metadata) > size(limit) || open.head.encoded_len() > self.chunk()
+        {
             return Err(OpenError::Metadata { limit });
         }
         Ok(())
@@ -380,28 +356,3 @@ impl Input {
         if end { Self::End } else { Self::Message }
     }
 }
-
-/// Bytes of `CallHead::body` for a body of `len` bytes.
-fn inline_len(len: usize) -> usize {
-    let prefix = u64::try_from(len).unwrap_or(u64::MAX);
-    key_len(BODY_TAG)
-        .saturating_add(encoded_len_varint(prefix))
-        .saturating_add(len)
-}
-
-/// Writes `CallHead::body` without a copy of the body.
-fn put_inline(out: &mut BytesMut, body: &mut Body<'_>) {
-    encode_key(BODY_TAG, WireType::LengthDelimited, out);
-    encode_varint(u64::try_from(body.len()).unwrap_or(u64::MAX), out);
-    match body {
-        Body::Write(..) => body.put(out),
-        Body::Bytes(bytes) => out.put_slice(bytes),
-    }
-}
-
-/// The tag of `CallHead::body` in wire.proto.
-const BODY_TAG: u32 = 4;
-/// Our largest chunk: a small call never waits behind more than this (PROTOCOL.md#chunks).
-const CHUNK: usize = 65_536;
-
-const _: () = assert!(HEADER_LEN == 12);

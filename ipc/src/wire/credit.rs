@@ -71,6 +71,11 @@ impl Window {
         self.held = self.held.saturating_add(cost);
     }
 
+    /// Whether complete messages wait for their reader.
+    pub(crate) const fn is_held(&self) -> bool {
+        self.held > 0
+    }
+
     /// Counts a message that its reader took.
     pub(crate) fn release(&mut self, cost: u32) {
         self.held = self.held.saturating_sub(cost);

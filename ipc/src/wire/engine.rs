@@ -7,13 +7,13 @@ use std::time::Instant;
 
 use bytes::BytesMut;
 
-use super::call::{CallId, Key, Side, State};
+use super::call::{CallId, Key, Role, Side, State};
 use super::calls::Calls;
 use super::decoder::Decoder;
 use super::frame::Frame;
 use super::handshake::Established;
-use super::messages::{CallHead, End, GoAway, PeerLimits};
-use super::outbox::Outbox;
+use super::messages::{CallHead, DEADLINE_EXCEEDED, End, GoAway, PeerLimits};
+use super::outbox::{Body, Outbox};
 use super::receive::Whole;
 use super::violation::Violation;
 use crate::limits::Limits;
@@ -87,7 +87,7 @@ impl<T: Default> Engine<T> {
             ours: *limits,
             theirs: established.limits,
             calls: Calls::new(),
-            out: Outbox::default(),
+            out: Outbox::new(),
             next_id: CallId::parse(side.first_id()),
             last_seen: 0,
             writable: Vec::new(),
@@ -164,12 +164,12 @@ impl<T: Default> Engine<T> {
         if self.soonest.is_none_or(|soonest| soonest > now) {
             return None;
         }
-        let expired = self.calls.iter_mut().find(|(_, call)| {
-            call.state != State::Done && call.deadline.is_some_and(|at| at <= now)
-        });
-        if let Some((key, call)) = expired {
-            call.deadline = None;
-            return Some(key);
+        while let Some((key, owned)) = self.calls.take_expired(now) {
+            if owned {
+                return Some(key);
+            }
+            // Its owner has let go; nobody else is left to end it.
+            self.cancel_or_fail(key, DEADLINE_EXCEEDED, "deadline exceeded");
         }
         let open = self
             .calls
@@ -182,16 +182,22 @@ impl<T: Default> Engine<T> {
     /// Moves what should be written next to `out`: all control and whole frames, and one
     /// chunk of a large message. Returns whether there was anything.
     pub fn poll_output(&mut self, out: &mut BytesMut) -> bool {
+        let before = out.len();
         self.out.drain_whole(out);
         if let Some(key) = self.out.ring.pop_front() {
             self.turn(key, out);
         }
-        !out.is_empty()
+        out.len() > before
     }
 
     /// A call that has become writable: all it had waiting was handed over.
     pub fn poll_writable(&mut self) -> Option<Key> {
-        self.writable.pop()
+        while let Some(key) = self.writable.pop() {
+            if self.calls.get(key).is_some() {
+                return Some(key);
+            }
+        }
+        None
     }
 
     /// Whether nothing waits for the socket.
@@ -207,7 +213,8 @@ impl<T: Default> Engine<T> {
     }
 
     /// Lends a large buffer for the next message that comes in chunks.
-    pub fn lend(&mut self, buffer: BytesMut) {
+    pub fn lend(&mut self, mut buffer: BytesMut) {
+        buffer.clear();
         self.spare = Some(buffer);
     }
 
@@ -239,4 +246,76 @@ impl<T: Default> Engine<T> {
             self.ended(key);
         }
     }
+
+    /// The largest payload we put in one frame.
+    pub(crate) fn chunk(&self) -> usize {
+        usize::try_from(self.theirs.max_frame)
+            .unwrap_or(usize::MAX)
+            .min(CHUNK)
+    }
+
+    pub(crate) fn note_deadline(&mut self, deadline: Option<Instant>) {
+        self.soonest = match (self.soonest, deadline) {
+            (Some(soonest), Some(deadline)) => Some(soonest.min(deadline)),
+            (soonest, deadline) => soonest.or(deadline),
+        };
+    }
+
+    /// Our direction has ended on the wire, or in the queue in front of it.
+    pub(crate) fn ended(&mut self, key: Key) {
+        let Some(call) = self.calls.get_mut(key) else {
+            return;
+        };
+        call.send.ended = true;
+        call.state = call.state.on_our_end(call.role);
+        if call.state == State::Done || (call.one_way && call.role == Role::Caller) {
+            self.retire(key);
+        }
+    }
+
+    /// Ends a call on this side: nothing of it waits any more. One of the peer's with bytes
+    /// in `data` goes on counting until they are handed over, so that unread answers,
+    /// cancelled or not, are bounded.
+    pub(crate) fn retire(&mut self, key: Key) {
+        self.unlist(key);
+        let unread = self
+            .calls
+            .get(key)
+            .is_some_and(|call| call.role == Role::Callee && call.send.wrote == self.out.handed);
+        if unread {
+            self.out.finals = self.out.finals.saturating_add(1);
+        }
+        self.calls.retire(key);
+    }
+
+    /// Puts a call in the ring of those that have a chunk to send and credit for it.
+    pub(crate) fn list(&mut self, key: Key) {
+        let Some(call) = self.calls.get_mut(key) else {
+            return;
+        };
+        if !call.send.listed && call.send.ready() {
+            call.send.listed = true;
+            self.out.ring.push_back(key);
+        }
+    }
+
+    /// Takes a call out of the ring. Its key may soon name another call.
+    pub(crate) fn unlist(&mut self, key: Key) {
+        if let Some(call) = self.calls.get_mut(key).filter(|call| call.send.listed) {
+            call.send.listed = false;
+            self.out.ring.retain(|other| *other != key);
+        }
+    }
+
+    pub(crate) fn queue(&mut self, key: Key, body: Body<'_>, end: bool) {
+        let bytes = body.into_bytes();
+        if let Some(call) = self.calls.get_mut(key) {
+            call.send.ended = end;
+            call.send.push_message(bytes, end);
+        }
+        self.list(key);
+    }
 }
+
+/// Our largest chunk: a small call never waits behind more than this (PROTOCOL.md#chunks).
+const CHUNK: usize = 65_536;

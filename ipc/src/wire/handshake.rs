@@ -13,7 +13,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use super::decoder::Decoder;
 use super::frame::{Frame, Head, put_message};
 use super::header::Kind;
-use super::messages::{Confirm, GoAway, Hello, PeerLimits, ServiceInfo, Welcome};
+use super::messages::{Confirm, GoAway, Hello, PeerLimits, ServiceInfo, Welcome, cut};
 use super::violation::Violation;
 use crate::limits::{Limits, MAX_FRAME, MAX_MESSAGE, MIN_WIRE_LIMIT};
 
@@ -261,7 +261,7 @@ pub fn turn_away(prefaced: bool, code: u32, message: &str) -> BytesMut {
     let mut out = if prefaced { BytesMut::new() } else { preface() };
     let away = GoAway {
         code,
-        message: message.into(),
+        message: cut(message).into(),
         last_call: 0,
     };
     put_message(&mut out, Head::connection(Kind::GoAway), &away);

@@ -9,7 +9,9 @@ use super::calls::Call;
 use super::engine::{Engine, Event};
 use super::frame::{Frame, Head, put_message};
 use super::header::{Flags, Kind};
-use super::messages::{CallHead, Credit, End, Ping};
+use super::messages::{
+    CallHead, Credit, End, Entry, INTERNAL, Ping, RESOURCE_EXHAUSTED, metadata_len,
+};
 use super::receive::ReceiveHalf;
 use super::send::SendHalf;
 use super::violation::Violation;
@@ -87,6 +89,9 @@ impl<T: Default> Engine<T> {
             return Err(Violation::MessageTooLarge { limit });
         }
         if let Some(refusal) = self.refusal(&head) {
+            if one_way && end {
+                return Ok(None);
+            }
             put_message(
                 &mut self.out.control,
                 Head::call(Kind::End, id, Flags::NONE),
@@ -117,30 +122,34 @@ impl<T: Default> Engine<T> {
         }))
     }
 
-    /// Why a call is not taken up, if it is not: too many open, or too much metadata.
+    /// Why a call is not taken up, if it is not: too many open, too much metadata, or a
+    /// bad key in it.
     fn refusal(&self, head: &CallHead) -> Option<End> {
-        let sizes = head
-            .metadata
-            .iter()
-            .map(|e| e.key.len().saturating_add(e.value.len()));
-        let metadata = sizes.fold(0_usize, usize::saturating_add);
         let open = self
             .calls
             .open(Role::Callee)
             .saturating_add(self.out.finals);
-        let message = if open >= self.ours.max_calls {
-            "too many open calls"
-        } else if metadata > usize::try_from(self.ours.max_metadata).unwrap_or(usize::MAX) {
-            "too much metadata"
+        let (code, message) = if open >= self.ours.max_calls {
+            (RESOURCE_EXHAUSTED, "too many open calls")
         } else {
-            return None;
+            self.fault(&head.metadata)?
         };
         Some(End {
-            code: 8,
-            message: message.into(),
             unseen: true,
-            ..End::default()
+            ..End::failed(code, message)
         })
+    }
+
+    /// What is wrong with the peer's metadata, if anything; it costs one call, not the connection.
+    fn fault(&self, metadata: &[Entry]) -> Option<(u32, &'static str)> {
+        let limit = usize::try_from(self.ours.max_metadata).unwrap_or(usize::MAX);
+        if metadata_len(metadata) > limit {
+            Some((RESOURCE_EXHAUSTED, "too much metadata"))
+        } else if !metadata.iter().all(Entry::has_valid_key) {
+            Some((INTERNAL, "bad metadata key"))
+        } else {
+            None
+        }
     }
 
     fn on_message(
@@ -171,13 +180,18 @@ impl<T: Default> Engine<T> {
         let Some(key) = self.wanted(id, Input::End)? else {
             return Ok(None);
         };
-        let partial = self
-            .calls
-            .get(key)
-            .is_some_and(|call| call.receive.is_partial());
-        if partial && end.code == 0 {
+        let Some(call) = self.calls.get(key) else {
+            return Ok(None);
+        };
+        let success = call.role == Role::Callee || end.code == 0;
+        if success && call.receive.is_partial() {
             return Err(Violation::AfterEnd);
         }
+        let end = match (call.role, self.fault(&end.metadata)) {
+            (Role::Callee, _) => End::default(),
+            (Role::Caller, Some((code, message))) => End::failed(code, message),
+            (Role::Caller, None) => end,
+        };
         Ok(Some(Event::End { key, end }))
     }
 
@@ -212,7 +226,7 @@ impl<T: Default> Engine<T> {
         };
         call.state = call.state.on_frame(call.role, input)?;
         if call.state == State::Done {
-            self.calls.retire(key);
+            self.retire(key);
         }
         Ok(Some(key))
     }

@@ -2,10 +2,13 @@
 //!
 //! `proto/ipc/v1/wire.proto` says the same for other languages; a test holds the two together.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
+use prost::Message;
 
 /// First frame of the connecting side.
-#[derive(Clone, PartialEq, prost::Message)]
+#[derive(Clone, PartialEq, Message)]
 pub struct Hello {
     /// Highest minor version the sender speaks.
     #[prost(uint32, tag = "1")]
@@ -22,7 +25,7 @@ pub struct Hello {
 }
 
 /// First frame of the accepting side.
-#[derive(Clone, PartialEq, prost::Message)]
+#[derive(Clone, PartialEq, Message)]
 pub struct Welcome {
     /// Minor version in force: the lower of both.
     #[prost(uint32, tag = "1")]
@@ -45,7 +48,7 @@ pub struct Welcome {
 }
 
 /// Second frame of the connecting side.
-#[derive(Clone, PartialEq, prost::Message)]
+#[derive(Clone, PartialEq, Message)]
 pub struct Confirm {
     /// The nonce of WELCOME.
     #[prost(bytes = "bytes", tag = "1")]
@@ -53,7 +56,7 @@ pub struct Confirm {
 }
 
 /// What one side accepts.
-#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
+#[derive(Clone, Copy, PartialEq, Eq, Message)]
 pub struct PeerLimits {
     /// Largest frame payload in bytes.
     #[prost(uint32, tag = "1")]
@@ -73,7 +76,7 @@ pub struct PeerLimits {
 }
 
 /// One service that a side offers.
-#[derive(Clone, PartialEq, Eq, prost::Message)]
+#[derive(Clone, PartialEq, Eq, Message)]
 pub struct ServiceInfo {
     /// `package.Service`.
     #[prost(string, tag = "1")]
@@ -84,7 +87,7 @@ pub struct ServiceInfo {
 }
 
 /// Payload of CALL.
-#[derive(Clone, PartialEq, prost::Message)]
+#[derive(Clone, PartialEq, Message)]
 pub struct CallHead {
     /// FNV-1a of `package.Service/Method`.
     #[prost(fixed32, tag = "1")]
@@ -101,7 +104,7 @@ pub struct CallHead {
 }
 
 /// One metadata entry.
-#[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, Message)]
 pub struct Entry {
     /// Lower-case ASCII name.
     #[prost(string, tag = "1")]
@@ -112,7 +115,7 @@ pub struct Entry {
 }
 
 /// Payload of END from the called side. The calling side sends END with an empty payload.
-#[derive(Clone, PartialEq, prost::Message)]
+#[derive(Clone, PartialEq, Message)]
 pub struct End {
     /// gRPC status code; 0 is success.
     #[prost(uint32, tag = "1")]
@@ -132,7 +135,7 @@ pub struct End {
 }
 
 /// Payload of CANCEL.
-#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
+#[derive(Clone, Copy, PartialEq, Eq, Message)]
 pub struct Cancel {
     /// Why, as a gRPC status code: CANCELLED or DEADLINE_EXCEEDED.
     #[prost(uint32, tag = "1")]
@@ -140,7 +143,7 @@ pub struct Cancel {
 }
 
 /// Payload of CREDIT.
-#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
+#[derive(Clone, Copy, PartialEq, Eq, Message)]
 pub struct Credit {
     /// Bytes that may be sent in addition.
     #[prost(uint32, tag = "1")]
@@ -148,7 +151,7 @@ pub struct Credit {
 }
 
 /// Payload of PING and PONG.
-#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
+#[derive(Clone, Copy, PartialEq, Eq, Message)]
 pub struct Ping {
     /// Returned unchanged.
     #[prost(fixed64, tag = "1")]
@@ -156,7 +159,7 @@ pub struct Ping {
 }
 
 /// Payload of GOAWAY.
-#[derive(Clone, PartialEq, Eq, prost::Message)]
+#[derive(Clone, PartialEq, Eq, Message)]
 pub struct GoAway {
     /// Error code registry of PROTOCOL.md; 0 is a graceful stop.
     #[prost(uint32, tag = "1")]
@@ -168,3 +171,69 @@ pub struct GoAway {
     #[prost(uint32, tag = "3")]
     pub last_call: u32,
 }
+
+impl Entry {
+    /// Whether the key is 1 to 128 of the characters `a`-`z`, `0`-`9`, `-`, `_` and `.`.
+    #[must_use]
+    pub fn has_valid_key(&self) -> bool {
+        let valid =
+            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(&byte);
+        (1..=128).contains(&self.key.len()) && self.key.bytes().all(valid)
+    }
+}
+
+/// Keys and values together, in bytes: what `max_metadata` counts.
+pub(crate) fn metadata_len(metadata: &[Entry]) -> usize {
+    let sizes = metadata
+        .iter()
+        .map(|entry| entry.key.len().saturating_add(entry.value.len()));
+    sizes.fold(0, usize::saturating_add)
+}
+
+impl End {
+    /// A status with a text.
+    pub(crate) fn failed(code: u32, message: &str) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            ..Self::default()
+        }
+    }
+
+    /// This status, or what is left of it when it must fit a frame of `chunk` bytes and
+    /// `max_metadata`: success with too much metadata is a failure, a failure keeps its code.
+    pub(crate) fn within(&self, chunk: usize, max_metadata: u32) -> Cow<'_, Self> {
+        let max = usize::try_from(max_metadata).unwrap_or(usize::MAX);
+        if self.encoded_len() <= chunk && metadata_len(&self.metadata) <= max {
+            return Cow::Borrowed(self);
+        }
+        let cut = if self.code == 0 {
+            Self::failed(RESOURCE_EXHAUSTED, "too much metadata in the answer")
+        } else {
+            Self::failed(self.code, cut(&self.message))
+        };
+        Cow::Owned(Self {
+            unseen: self.unseen,
+            ..cut
+        })
+    }
+}
+
+/// The start of a text, short enough for the smallest frame that a peer may ask for.
+pub(crate) fn cut(text: &str) -> &str {
+    let mut end = text.len().min(MAX_TEXT);
+    while !text.is_char_boundary(end) {
+        end = end.saturating_sub(1);
+    }
+    text.get(..end).unwrap_or_default()
+}
+
+/// Bytes of a text that fits any peer's frames.
+const MAX_TEXT: usize = 512;
+
+/// gRPC status codes that this layer generates (PROTOCOL.md#status-codes).
+pub(crate) const DEADLINE_EXCEEDED: u32 = 4;
+/// A limit was exceeded.
+pub(crate) const RESOURCE_EXHAUSTED: u32 = 8;
+/// The other side broke a rule that costs only the call.
+pub(crate) const INTERNAL: u32 = 13;

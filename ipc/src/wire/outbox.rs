@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 
 use bytes::{Bytes, BytesMut};
+use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
 
 use super::call::Key;
 
@@ -45,6 +46,21 @@ impl Body<'_> {
         }
     }
 
+    /// Bytes of this message as `CallHead::body`.
+    pub(crate) fn inline_len(&self) -> usize {
+        let prefix = u64::try_from(self.len()).unwrap_or(u64::MAX);
+        key_len(BODY_TAG)
+            .saturating_add(encoded_len_varint(prefix))
+            .saturating_add(self.len())
+    }
+
+    /// Appends the message as `CallHead::body`, without a copy on the way.
+    pub(crate) fn put_inline(&mut self, out: &mut BytesMut) {
+        encode_key(BODY_TAG, WireType::LengthDelimited, out);
+        encode_varint(u64::try_from(self.len()).unwrap_or(u64::MAX), out);
+        self.put(out);
+    }
+
     /// The message as bytes of its own.
     pub(crate) fn into_bytes(self) -> Bytes {
         match self {
@@ -59,7 +75,7 @@ impl Body<'_> {
 }
 
 /// Frames that wait for the socket, in three ranks.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Outbox {
     /// Frames that pass all others; never one that must follow its own CALL.
     pub(crate) control: BytesMut,
@@ -67,12 +83,24 @@ pub(crate) struct Outbox {
     pub(crate) data: BytesMut,
     /// Calls with chunks to send and credit for them, each getting one turn.
     pub(crate) ring: VecDeque<Key>,
-    /// Calls of the peer whose last frame stands in `data`: they count as open
-    /// until it is handed over, so that unread answers are bounded.
+    /// Calls of the peer that are over but have frames in `data`: they count as open
+    /// until those are handed over, so that unread answers are bounded.
     pub(crate) finals: u32,
+    /// How often `data` was handed over; starts at 1, so that 0 is never.
+    pub(crate) handed: u64,
 }
 
 impl Outbox {
+    pub(crate) fn new() -> Self {
+        Self {
+            control: BytesMut::new(),
+            data: BytesMut::new(),
+            ring: VecDeque::new(),
+            finals: 0,
+            handed: 1,
+        }
+    }
+
     /// Moves control and data frames to `out`; without a copy where `out` is empty.
     pub(crate) fn drain_whole(&mut self, out: &mut BytesMut) {
         if out.is_empty() && self.control.is_empty() {
@@ -84,6 +112,7 @@ impl Outbox {
             self.data.clear();
         }
         self.finals = 0;
+        self.handed = self.handed.wrapping_add(1);
     }
 
     /// Bytes that wait, without the large messages.
@@ -95,3 +124,6 @@ impl Outbox {
         self.control.is_empty() && self.data.is_empty() && self.ring.is_empty()
     }
 }
+
+/// The tag of `CallHead::body` in wire.proto.
+const BODY_TAG: u32 = 4;

@@ -61,6 +61,11 @@ impl ReceiveHalf {
             return Err(Violation::MessageTooLarge { limit: max_message });
         }
         let whole = match (&mut self.partial, more) {
+            // A small message that waits behind others would keep its whole read buffer alive.
+            (None, false) if self.window.is_held() && payload.len() < SMALL => Whole {
+                bytes: Bytes::copy_from_slice(&payload),
+                cost,
+            },
             (None, false) => Whole {
                 bytes: payload,
                 cost,
@@ -97,3 +102,6 @@ impl Partial {
         }
     }
 }
+
+/// Below this a message is copied out of the read buffer if it has to wait.
+const SMALL: usize = 4_096;

@@ -18,6 +18,8 @@ pub(crate) struct SendHalf {
     pub(crate) listed: bool,
     /// Whether the last frame of our direction has been queued.
     pub(crate) ended: bool,
+    /// The count of hand-overs when this call last put a frame into the outbox; 0 is never.
+    pub(crate) wrote: u64,
 }
 
 /// One thing that waits for credit or for its turn.
@@ -49,6 +51,7 @@ impl SendHalf {
             waiting: VecDeque::new(),
             listed: false,
             ended: false,
+            wrote: 0,
         }
     }
 
