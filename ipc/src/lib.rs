@@ -40,6 +40,9 @@ mod sync;
 mod sys;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+// What the fuzz targets call.
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 
 pub use call::Call;
 pub use client::{Client, ClientBuilder};

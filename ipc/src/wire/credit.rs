@@ -24,6 +24,12 @@ impl Allowance {
         self.0.checked_sub(cost).map(|left| self.0 = left).is_some()
     }
 
+    /// What is left.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) const fn left(self) -> u32 {
+        self.0
+    }
+
     /// Adds what the peer gave.
     pub(crate) fn give(&mut self, bytes: u32) -> Result<(), Violation> {
         let sum = self.0.checked_add(bytes).filter(|_| bytes > 0);
@@ -57,6 +63,12 @@ impl Window {
             outstanding: size,
             held: 0,
         }
+    }
+
+    /// What the peer may still send.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) const fn outstanding(&self) -> u32 {
+        self.outstanding
     }
 
     /// Counts a frame that arrived.

@@ -41,10 +41,8 @@ impl<T: Default> Engine<T> {
             }
             Frame::End(id, end) => return self.on_end(id, end),
             Frame::Cancel(id, _) => {
-                let Some(key) = self.wanted(id, Input::Cancel)? else {
-                    return Ok(None);
-                };
-                return Ok(Some(Event::Cancelled { key }));
+                let key = self.step_owned(id, Input::Cancel)?;
+                return Ok(key.map(|key| Event::Cancelled { key }));
             }
             Frame::Credit(id, credit) => self.on_credit(id, credit)?,
             Frame::Ping(ping) => {
@@ -162,7 +160,7 @@ impl<T: Default> Engine<T> {
         if end && more {
             return Err(Violation::AfterEnd);
         }
-        let Some(key) = self.wanted(id, Input::message(end))? else {
+        let Some(key) = self.step_owned(id, Input::message(end))? else {
             return Ok(None);
         };
         let Some(call) = self.calls.get_mut(key) else {
@@ -177,7 +175,7 @@ impl<T: Default> Engine<T> {
     }
 
     fn on_end(&mut self, id: CallId, end: End) -> Result<Option<Event>, Violation> {
-        let Some(key) = self.wanted(id, Input::End)? else {
+        let Some(key) = self.step_owned(id, Input::End)? else {
             return Ok(None);
         };
         let Some(call) = self.calls.get(key) else {
@@ -231,10 +229,11 @@ impl<T: Default> Engine<T> {
         Ok(Some(key))
     }
 
-    /// Like [`Self::step`], but `None` as well if the owner has let go of the call.
-    fn wanted(&mut self, id: CallId, input: Input) -> Result<Option<Key>, Violation> {
-        let key = self.step(id, input)?;
-        Ok(key.filter(|key| self.calls.get(*key).is_some_and(|call| !call.orphan)))
+    /// The same, for frames that only an owner can use: `None` as well if it has let go.
+    fn step_owned(&mut self, id: CallId, input: Input) -> Result<Option<Key>, Violation> {
+        let owned = |key: &Key| self.calls.get(*key).is_some_and(|call| !call.orphan);
+        let owned = self.calls.find(id).is_some_and(|key| owned(&key));
+        Ok(self.step(id, input)?.filter(|_| owned))
     }
 
     /// Gives the peer credit for a call, if some is due.
@@ -246,7 +245,10 @@ impl<T: Default> Engine<T> {
             Role::Caller => call.state != State::Done,
             Role::Callee => call.state == State::Open,
         };
-        if let Some(bytes) = call.receive.window.due().filter(|_| receiving) {
+        if !receiving {
+            return Ok(());
+        }
+        if let Some(bytes) = call.receive.window.due() {
             let head = Head::call(Kind::Credit, call.id, Flags::NONE);
             put_message(&mut self.out.control, head, &Credit { bytes });
             self.check_flood()?;

@@ -28,6 +28,9 @@ mod engine;
 mod handshake;
 mod incoming;
 mod outbox;
+// What drives it in tests.
+#[cfg(any(test, fuzzing))]
+pub(crate) mod model;
 
 pub use call::{CallId, Key, Role, Side, State};
 pub use commands::{Open, OpenError, SendError};

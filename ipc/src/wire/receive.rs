@@ -40,6 +40,13 @@ impl ReceiveHalf {
         self.partial.is_some()
     }
 
+    /// Bytes of the message in the making.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn partial_len(&self) -> usize {
+        let partial = self.partial.as_ref();
+        partial.map_or(0, |partial| partial.bytes.len())
+    }
+
     /// Takes a frame; a complete message is held until [`Window::release`].
     ///
     /// `spare` is a large buffer to reuse for a message of several chunks.

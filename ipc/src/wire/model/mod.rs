@@ -1,0 +1,250 @@
+//! Two engines back to back, with pipes that split and a clock that is told: one driver for
+//! fuzzing, proptest and simulation.
+
+mod check;
+mod op;
+mod peer;
+#[cfg(test)]
+mod tests;
+
+use std::time::{Duration, Instant};
+
+use bytes::BufMut;
+
+use super::call::{Role, Side};
+use super::handshake::Established;
+use super::messages::{CallHead, End, Entry, PeerLimits};
+use super::violation::Violation;
+use super::{Body, Open};
+use crate::limits::Limits;
+pub use op::{Op, Opening};
+use peer::{Peer, message};
+
+/// What became of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Calls opened, by either side.
+    pub opened: u32,
+    /// Calls whose caller saw their end.
+    pub completed: u32,
+    /// Messages that arrived, whole and in order.
+    pub messages: u32,
+    /// What closed the connection.
+    pub violation: Option<Violation>,
+}
+
+/// Runs the operations and checks after each that the engines kept their promises.
+///
+/// # Panics
+///
+/// Where they did not.
+#[must_use]
+pub fn run(ops: &[Op]) -> Outcome {
+    let mut model = Model::new();
+    for op in ops {
+        if let Err(violation) = model.apply(op) {
+            let honest = !model.hostile && violation != Violation::FrameTimeout;
+            assert!(
+                !honest,
+                "an honest peer was accused of {violation:?} at {op:?}"
+            );
+            model.check_bounds();
+            return model.outcome(Some(violation));
+        }
+        model.check_bounds();
+    }
+    if model.hostile {
+        return model.outcome(None);
+    }
+    model.settle();
+    model.outcome(None)
+}
+
+/// The pair and what is on its way between them.
+#[derive(Debug)]
+struct Model {
+    now: Instant,
+    /// Bytes were injected: only promises towards any peer are left.
+    hostile: bool,
+    connecting: Peer,
+    accepting: Peer,
+}
+
+impl Model {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "one base; the clock is only added to"
+    )]
+    fn new() -> Self {
+        let connecting = Limits {
+            max_frame: 1_024,
+            max_message: 8_192,
+            max_calls: 3,
+            initial_credit: 1_024,
+            max_metadata: 32,
+            ..Limits::default()
+        };
+        let accepting = Limits {
+            max_frame: 2_048,
+            max_message: 4_096,
+            max_calls: 2,
+            initial_credit: 3_000,
+            ..connecting
+        };
+        Self {
+            now: Instant::now(),
+            hostile: false,
+            connecting: Peer::new(Side::Connecting, &connecting, &established(&accepting)),
+            accepting: Peer::new(Side::Accepting, &accepting, &established(&connecting)),
+        }
+    }
+
+    /// One side, and the other.
+    fn sides(&mut self, side: Side) -> (&mut Peer, &mut Peer) {
+        match side {
+            Side::Connecting => (&mut self.connecting, &mut self.accepting),
+            Side::Accepting => (&mut self.accepting, &mut self.connecting),
+        }
+    }
+
+    fn apply(&mut self, op: &Op) -> Result<(), Violation> {
+        let now = self.now;
+        match *op {
+            Op::Open(side, opening) => self.open(side, opening),
+            Op::Send(side, pick, size, end) => {
+                let (peer, other) = self.sides(side);
+                if let Some(key) = peer.pick(pick) {
+                    peer.send(other, key, size.into(), end);
+                }
+            }
+            Op::End(side, pick, code) => {
+                self.with(side, pick, |peer, key| peer.end(key, code.into()));
+            }
+            Op::Fail(side, pick) => self.with(side, pick, Peer::fail),
+            Op::Cancel(side, pick) => self.with(side, pick, |peer, key| peer.cancel(key, 1)),
+            Op::Release(side, pick) => self.with(side, pick, Peer::let_go),
+            Op::Consume(side, pick) => {
+                let (peer, _) = self.sides(side);
+                if let Some(key) = peer.pick(pick) {
+                    peer.consume(key)?;
+                }
+            }
+            Op::Ping(side) => self.sides(side).0.engine.ping(7),
+            Op::GoAway(side, code) => self.sides(side).0.engine.go_away(code.into(), "model"),
+            Op::Advance(millis) => self.advance(millis)?,
+            Op::Pump(side, turns) => self.pump(side, turns),
+            Op::Deliver(side, bytes) => {
+                let hostile = self.hostile;
+                self.sides(side).0.deliver(bytes.into(), now, hostile)?;
+            }
+            Op::Inject(side, ref bytes) => {
+                self.hostile = true;
+                self.sides(side).0.arriving.put_slice(bytes);
+            }
+        }
+        self.connecting.tidy();
+        self.accepting.tidy();
+        Ok(())
+    }
+
+    fn with(&mut self, side: Side, pick: u8, act: impl FnOnce(&mut Peer, super::Key)) {
+        let (peer, _) = self.sides(side);
+        if let Some(key) = peer.pick(pick) {
+            act(peer, key);
+        }
+    }
+
+    fn open(&mut self, side: Side, opening: Opening) {
+        let deadline = opening
+            .deadline
+            .map(|millis| Duration::from_millis(millis.into()));
+        let at = deadline.and_then(|left| self.now.checked_add(left));
+        let (peer, other) = self.sides(side);
+        let size = opening.body.map(usize::from);
+        let Some(id) = peer.engine.next_id else {
+            return;
+        };
+        let body = size.map(|size| Body::Bytes(message(id, Role::Caller, 0, size)));
+        let key = if opening.bad_metadata {
+            "Bad Key"
+        } else {
+            "key"
+        };
+        let entry = Entry {
+            key: key.into(),
+            ..Entry::default()
+        };
+        let open = Open {
+            head: CallHead {
+                method: 1,
+                time_left: deadline.and_then(|left| u64::try_from(left.as_micros()).ok()),
+                metadata: opening.metadata.then_some(entry).into_iter().collect(),
+                body: None,
+            },
+            body,
+            end: opening.end,
+            one_way: opening.one_way,
+            deadline: at,
+        };
+        if let Ok(key) = peer.engine.open(open) {
+            peer.opened(other, key, id, opening);
+        }
+    }
+
+    /// Lets time pass; owners act on what has expired, as the connection does.
+    fn advance(&mut self, millis: u16) -> Result<(), Violation> {
+        let step = Duration::from_millis(millis.into());
+        self.now = self.now.checked_add(step).unwrap_or(self.now);
+        let now = self.now;
+        for peer in [&mut self.connecting, &mut self.accepting] {
+            peer.expire(now);
+            peer.engine.handle_timeout(now)?;
+        }
+        Ok(())
+    }
+
+    /// Writes to the pipe, as long as it takes anything.
+    fn pump(&mut self, side: Side, turns: u8) {
+        let (peer, other) = self.sides(side);
+        for _ in 0..turns {
+            if other.arriving.len() > PIPE || !peer.engine.poll_output(&mut other.arriving) {
+                return;
+            }
+        }
+    }
+
+    fn outcome(&self, violation: Option<Violation>) -> Outcome {
+        let sum = |field: fn(&Peer) -> u32| {
+            field(&self.connecting).saturating_add(field(&self.accepting))
+        };
+        Outcome {
+            opened: sum(|peer| peer.opened),
+            completed: sum(|peer| peer.completed),
+            messages: sum(|peer| peer.messages),
+            violation,
+        }
+    }
+}
+
+fn established(limits: &Limits) -> Established {
+    Established {
+        limits: PeerLimits {
+            max_frame: limits.max_frame,
+            max_message: limits.max_message,
+            max_calls: limits.max_calls,
+            initial_credit: limits.initial_credit,
+            max_metadata: limits.max_metadata,
+        },
+        services: Vec::new(),
+        software: String::new(),
+        minor: 0,
+        session: bytes::Bytes::new(),
+    }
+}
+
+fn failed(code: u32) -> End {
+    End::failed(code, "model")
+}
+
+/// Bytes that a pipe takes before its writer has to wait.
+const PIPE: usize = 16_384;
