@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use super::super::call::{Role, Side, State};
+use super::super::calls::Call;
 use super::super::credit::Window;
 use super::super::header::HEADER_LEN;
 use super::Model;
-use super::peer::Peer;
+use super::peer::{Known, Peer};
 
 impl Model {
     /// What holds after each step, whatever the peer is.
@@ -70,20 +71,9 @@ impl Model {
             (&self.accepting, &self.connecting),
         ];
         for (sender, receiver) in pairs {
-            for (_, call) in sender.engine.calls.iter() {
-                let other = receiver.engine.calls.find(call.id);
-                let other = other.and_then(|key| Some((key, receiver.engine.calls.get(key)?)));
-                let Some((key, peer)) = other.filter(|(_, peer)| !peer.orphan && !call.orphan)
-                else {
-                    continue;
-                };
-                let window = peer.receive.window;
-                assert_eq!(call.send.allowance.left(), window.outstanding(), "{call:?}");
-                let unread = receiver.calls.get(&key).map_or(0, |k| k.unread.len());
-                assert!(
-                    call.send.is_idle() || unread > 0,
-                    "a stream hangs: {call:?}"
-                );
+            let calls = sender.engine.calls.iter().map(|(_, call)| call);
+            for call in calls.filter(|call| !call.orphan) {
+                receiver.check_stream(call);
             }
         }
     }
@@ -97,12 +87,7 @@ impl Peer {
         let size = |bytes: u32| usize::try_from(bytes).unwrap_or(usize::MAX);
         let one = size(limits.initial_credit).saturating_add(size(limits.max_message));
         for (key, call) in engine.calls.iter() {
-            let unread = self.calls.get(&key).map_or(0, |known| {
-                let bytes = known.unread.iter().map(|whole| whole.bytes.len());
-                bytes.fold(0_usize, |sum, len| {
-                    sum.saturating_add(len).saturating_add(HEADER_LEN)
-                })
-            });
+            let unread = self.calls.get(&key).map_or(0, Known::held);
             assert!(
                 unread <= one.saturating_add(HEADER_LEN),
                 "{unread} bytes are held"
@@ -138,6 +123,21 @@ impl Peer {
             engine.out.control.len() <= MAX_CONTROL,
             "control bytes pile up"
         );
+    }
+
+    /// The receiving end of a stream of the other side agrees with its sending end.
+    fn check_stream(&self, sending: &Call<()>) {
+        let Some(key) = self.engine.calls.find(sending.id) else {
+            return;
+        };
+        let Some(call) = self.engine.calls.get(key).filter(|call| !call.orphan) else {
+            return;
+        };
+        let outstanding = call.receive.window.outstanding();
+        assert_eq!(sending.send.allowance.left(), outstanding, "{sending:?}");
+        let unread = self.calls.get(&key).map_or(0, |known| known.unread.len());
+        let hangs = !sending.send.is_idle() && unread == 0;
+        assert!(!hangs, "a stream hangs: {sending:?}");
     }
 
     /// The next deadline is never told too late.

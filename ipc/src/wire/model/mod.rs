@@ -1,5 +1,10 @@
 //! Two engines back to back, with pipes that split and a clock that is told: one driver for
 //! fuzzing, proptest and simulation.
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a broken promise must stop the run"
+)]
 
 mod check;
 mod op;
@@ -17,20 +22,20 @@ use super::messages::{CallHead, End, Entry, PeerLimits};
 use super::violation::Violation;
 use super::{Body, Open};
 use crate::limits::Limits;
-pub use op::{Op, Opening};
+pub(crate) use op::{Op, Opening};
 use peer::{Peer, message};
 
 /// What became of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Outcome {
+pub(crate) struct Outcome {
     /// Calls opened, by either side.
-    pub opened: u32,
+    pub(crate) opened: u32,
     /// Calls whose caller saw their end.
-    pub completed: u32,
+    pub(crate) completed: u32,
     /// Messages that arrived, whole and in order.
-    pub messages: u32,
+    pub(crate) messages: u32,
     /// What closed the connection.
-    pub violation: Option<Violation>,
+    pub(crate) violation: Option<Violation>,
 }
 
 /// Runs the operations and checks after each that the engines kept their promises.
@@ -38,8 +43,7 @@ pub struct Outcome {
 /// # Panics
 ///
 /// Where they did not.
-#[must_use]
-pub fn run(ops: &[Op]) -> Outcome {
+pub(crate) fn run(ops: &[Op]) -> Outcome {
     let mut model = Model::new();
     for op in ops {
         if let Err(violation) = model.apply(op) {

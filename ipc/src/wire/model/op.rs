@@ -4,7 +4,7 @@ use super::super::call::Side;
 
 /// One step of a run. `pick` chooses among the calls that the side knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Op {
+pub(crate) enum Op {
     /// The side opens a call.
     Open(Side, Opening),
     /// The side sends a message of so many bytes, perhaps its last.
@@ -35,25 +35,25 @@ pub enum Op {
 
 /// How a call is opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Opening {
+pub(crate) struct Opening {
     /// Size of the first message.
-    pub body: Option<u16>,
+    pub(crate) body: Option<u16>,
     /// Milliseconds to its deadline.
-    pub deadline: Option<u16>,
+    pub(crate) deadline: Option<u16>,
     /// The caller sends nothing else.
-    pub end: bool,
+    pub(crate) end: bool,
     /// No answer is wanted.
-    pub one_way: bool,
+    pub(crate) one_way: bool,
     /// It carries metadata.
-    pub metadata: bool,
+    pub(crate) metadata: bool,
     /// The key of the metadata is not allowed.
-    pub bad_metadata: bool,
+    pub(crate) bad_metadata: bool,
 }
 
 impl Op {
     /// Reads all the operations that the bytes spell.
     #[must_use]
-    pub fn read_all(mut bytes: &[u8]) -> Vec<Self> {
+    pub(crate) fn read_all(mut bytes: &[u8]) -> Vec<Self> {
         std::iter::from_fn(|| Self::read(&mut bytes)).collect()
     }
 

@@ -8,6 +8,7 @@ use bytes::{Bytes, BytesMut};
 use super::super::call::{CallId, Key, Role, Side};
 use super::super::engine::{Engine, Event};
 use super::super::handshake::Established;
+use super::super::header::HEADER_LEN;
 use super::super::messages::End;
 use super::super::outbox::Body;
 use super::super::receive::Whole;
@@ -55,6 +56,16 @@ impl Known {
             received: 0,
             unread: VecDeque::new(),
         }
+    }
+}
+
+impl Known {
+    /// Bytes that wait for the reader.
+    pub(super) fn held(&self) -> usize {
+        let bytes = self.unread.iter().map(|whole| whole.bytes.len());
+        bytes.fold(0_usize, |sum, len| {
+            sum.saturating_add(len).saturating_add(HEADER_LEN)
+        })
     }
 }
 
