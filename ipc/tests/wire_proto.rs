@@ -1,4 +1,5 @@
 //! `wire.proto` and the hand-written messages of `ipc::wire::messages` agree.
+#![expect(clippy::unwrap_used, reason = "a test may stop where it fails")]
 
 use std::path::Path;
 

@@ -24,7 +24,7 @@ fn unary_calls_are_the_published_ones() {
             .connecting
             .open(open(timed, Some(b"hi"), true))
             .unwrap();
-        let call = only_call(pair.pass('>'));
+        let call = only_call(&pair.pass('>'));
         pair.accepting.send(call, body(b"ok"), true).unwrap();
         assert_eq!(texts(pair.pass('<')), ["message ok end"]);
         assert!(pair.connecting.is_done(key));
@@ -92,7 +92,7 @@ fn streams_from_the_caller_are_the_published_ones() {
             },
         );
         let mut events = pair.pass('>');
-        let call = only_call(vec![events.remove(0)]);
+        let call = only_call(&[events.remove(0)]);
         assert_eq!(texts(events), ["message a", "message b", "end 0 "]);
         pair.accepting.send(call, body(b"ab"), true).unwrap();
         assert_eq!(texts(pair.pass('<')), ["message ab end"]);
@@ -103,7 +103,7 @@ fn streams_from_the_caller_are_the_published_ones() {
             .connecting
             .open(open(head(SUBMIT), Some(b"a"), false))
             .unwrap();
-        let call = only_call(pair.pass('>'));
+        let call = only_call(&pair.pass('>'));
         pair.accepting.send(call, body(b"A"), false).unwrap();
         pair.pass('<');
         pair.connecting.send(key, body(b"b"), true).unwrap();
@@ -122,7 +122,7 @@ fn calls_back_and_one_way_calls_are_the_published_ones() {
         pair.accepting
             .open(open(head(SUBMIT), Some(b"hi"), true))
             .unwrap();
-        let call = only_call(pair.pass('<'));
+        let call = only_call(&pair.pass('<'));
         pair.connecting.send(call, body(b"ok"), true).unwrap();
         assert_eq!(texts(pair.pass('>')), ["message ok end"]);
         assert_eq!(pair.said, conversation("call-back"));
@@ -149,7 +149,7 @@ fn chunks_are_the_published_ones() {
             .open(open(head(SUBMIT), Some(&large), true))
             .unwrap();
         let mut events = pair.pass('>');
-        let call = only_call(vec![events.remove(0)]);
+        let call = only_call(&[events.remove(0)]);
         assert_eq!(
             texts(events),
             [format!("message {} end", "z".repeat(2_500))]
@@ -173,7 +173,7 @@ fn refusal_and_cancel_are_the_published_ones() {
         pair.connecting
             .open(open(head(SUBMIT), Some(b"hi"), true))
             .unwrap();
-        only_call(pair.pass('>'));
+        only_call(&pair.pass('>'));
         assert_eq!(texts(pair.pass('<')), ["end 8 too many open calls unseen"]);
         assert_eq!(pair.said, conversation("refusal"));
 
@@ -182,7 +182,7 @@ fn refusal_and_cancel_are_the_published_ones() {
             .connecting
             .open(open(head(WATCH), Some(b""), true))
             .unwrap();
-        let call = only_call(pair.pass('>'));
+        let call = only_call(&pair.pass('>'));
         pair.accepting.send(call, body(b"1"), false).unwrap();
         assert_eq!(texts(pair.pass('<')), ["message 1"]);
         pair.connecting.cancel(key, 1);
@@ -219,7 +219,7 @@ fn going_away_ping_and_the_rest_are_the_published_ones() {
 
         let mut pair = Pair::new(piece, Limits::default(), Limits::default());
         let first = conversation("unknown-kind").remove(0).1;
-        let call = only_call(pair.hear('>', &first));
+        let call = only_call(&pair.hear('>', &first));
         pair.accepting.send(call, body(b"ok"), true).unwrap();
         pair.say('<');
         assert_eq!(pair.said, conversation("unknown-kind")[1..]);

@@ -71,7 +71,7 @@ impl Pair {
 
     pub(crate) fn call(&mut self, open: Open<'_>) -> Key {
         self.connecting.open(open).unwrap();
-        only_call(self.pass('>'))
+        only_call(&self.pass('>'))
     }
 }
 
@@ -90,8 +90,8 @@ pub(crate) fn conversation(name: &str) -> Vec<(char, Vec<u8>)> {
     out
 }
 
-pub(crate) fn only_call(events: Vec<Event>) -> Key {
-    match &events[..] {
+pub(crate) fn only_call(events: &[Event]) -> Key {
+    match events {
         [Event::Call { key, .. }] => *key,
         other => panic!("{other:?}"),
     }

@@ -1,0 +1,120 @@
+//! Deadlines and slow frames, with a clock that is told.
+
+use std::time::Duration;
+
+use super::super::call::Role;
+use super::*;
+
+fn timed(id: u32, time_left: Option<u64>) -> Vec<u8> {
+    let head = CallHead {
+        time_left,
+        ..CallHead::default()
+    };
+    raw(Kind::Call, id, Flags::END, &head.encode_to_vec())
+}
+
+fn second(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
+
+#[test]
+fn time_left_counts_from_the_moment_the_frame_is_read() {
+    // DLN-1
+    let mut rig = Rig::accepting();
+    let key = rig.called(timed(1, Some(2_000_000)));
+    let due = rig.now + second(2);
+    assert_eq!(rig.engine.poll_deadline(), Some(due));
+    assert_eq!(rig.engine.poll_expired(due - Duration::from_nanos(1)), None);
+    assert_eq!(rig.engine.poll_expired(due), Some(key));
+    assert_eq!(
+        rig.engine.poll_expired(due),
+        None,
+        "each call comes out once"
+    );
+    assert_eq!(rig.engine.poll_deadline(), None);
+}
+
+#[test]
+fn a_longer_deadline_than_granted_is_cut() {
+    // DLN-2 DLN-5
+    for left in [u64::MAX, 86_400_000_001, 86_400_000_000] {
+        let mut rig = Rig::accepting();
+        rig.called(timed(1, Some(left)));
+        assert_eq!(rig.engine.poll_deadline(), Some(rig.now + second(86_400)));
+    }
+    let mut rig = Rig::accepting();
+    let key = rig.called(timed(1, Some(0)));
+    assert_eq!(rig.engine.poll_expired(rig.now), Some(key), "0 has passed");
+    let mut rig = Rig::accepting();
+    rig.called(timed(1, None));
+    assert_eq!(rig.engine.poll_deadline(), None, "absent is none");
+    let mut rig = Rig::new(Side::Accepting, |ours, _| ours.max_deadline = Duration::MAX);
+    rig.called(timed(1, Some(u64::MAX)));
+}
+
+#[test]
+fn a_released_call_past_its_deadline_is_ended_by_the_engine() {
+    // DLN-3 DLN-4
+    let mut rig = Rig::new(Side::Accepting, |_, theirs| theirs.initial_credit = 1_024);
+    let key = rig.called(timed(1, Some(1_000)));
+    rig.engine.send(key, body_of(5_000), true).unwrap();
+    rig.engine.release(key);
+    rig.says();
+    assert_eq!(rig.engine.poll_expired(rig.now + second(1)), None);
+    assert_eq!(names(&rig.says()), ["end 1 4"]);
+    assert_eq!(rig.engine.open_calls(Role::Callee), 0);
+
+    let mut rig = Rig::connecting();
+    let deadline = rig.now + second(1);
+    let open = Open {
+        deadline: Some(deadline),
+        ..open(None, true)
+    };
+    let key = rig.engine.open(open).unwrap();
+    rig.engine.release(key);
+    rig.says();
+    assert_eq!(rig.engine.poll_expired(deadline), None);
+    assert_eq!(names(&rig.says()), ["cancel 1 4"]);
+    assert_eq!(rig.engine.calls.iter().count(), 0);
+}
+
+#[test]
+fn the_soonest_of_many_deadlines_is_told() {
+    let mut rig = Rig::accepting();
+    let late = rig.called(timed(1, Some(3_000_000)));
+    let soon = rig.called(timed(3, Some(1_000_000)));
+    assert_eq!(rig.engine.poll_deadline(), Some(rig.now + second(1)));
+    assert_eq!(rig.engine.poll_expired(rig.now + second(1)), Some(soon));
+    assert_eq!(rig.engine.poll_expired(rig.now + second(1)), None);
+    assert_eq!(rig.engine.poll_deadline(), Some(rig.now + second(3)));
+    rig.engine.end(late, &status(0));
+    assert_eq!(
+        rig.engine.poll_expired(rig.now + second(9)),
+        None,
+        "it has ended"
+    );
+}
+
+#[test]
+fn a_frame_must_be_complete_in_time() {
+    // TMO-2
+    let mut rig = Rig::accepting();
+    let frame = call(1, true);
+    rig.hear(&frame[..1]).unwrap();
+    let due = rig.now + second(10);
+    assert_eq!(rig.engine.poll_deadline(), Some(due));
+    rig.now += second(9);
+    rig.hear(&frame[1..3]).unwrap();
+    assert_eq!(
+        rig.engine.poll_deadline(),
+        Some(due),
+        "more bytes buy no time"
+    );
+    assert_eq!(rig.engine.handle_timeout(due - second(1)), Ok(()));
+    assert_eq!(rig.engine.handle_timeout(due), Err(Violation::FrameTimeout));
+    rig.hear(&frame[3..]).unwrap();
+    assert_eq!(rig.engine.handle_timeout(due), Ok(()));
+    // The next frame has its own time.
+    rig.hear(&call(3, true)[..4]).unwrap();
+    assert_eq!(rig.engine.poll_deadline(), Some(rig.now + second(10)));
+}
