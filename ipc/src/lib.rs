@@ -40,6 +40,8 @@ mod sync;
 mod sys;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+// The framing alone.
+pub mod codec;
 // What the fuzz targets call.
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;

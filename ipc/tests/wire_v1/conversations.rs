@@ -141,7 +141,7 @@ fn calls_back_and_one_way_calls_are_the_published_ones() {
 
 #[test]
 fn chunks_are_the_published_ones() {
-    // HDR-1 CHK-1 CHK-2 SHP-4
+    // HDR-1 CHK-1 CHK-2
     for piece in PIECES {
         let mut pair = Pair::new(piece, Limits::default(), limits(|l| l.max_frame = 1_024));
         let large = vec![b'z'; 2_500];
