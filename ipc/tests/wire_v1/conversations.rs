@@ -196,7 +196,7 @@ fn refusal_and_cancel_are_the_published_ones() {
 
 #[test]
 fn going_away_ping_and_the_rest_are_the_published_ones() {
-    // GOA-1 GOA-2 KND-1 KND-5 ERR-1
+    // GOA-1 GOA-2 KND-1 KND-5
     for piece in PIECES {
         let mut pair = Pair::new(piece, Limits::default(), Limits::default());
         let call = pair.call(open(head(SUBMIT), Some(b"hi"), true));
