@@ -32,7 +32,7 @@ async fn a_socket_of_systemd_is_served_and_its_path_left_alone() {
             Err(InheritError::NotActivated { .. })
         ));
         let listener = Listener::inherited(Some("main")).unwrap();
-        assert_eq!(listener.accept().await.unwrap().peer.uid(), sys::own_uid());
+        assert_eq!(accept(&listener).await.peer.uid(), sys::own_uid());
         assert!(
             matches!(Listener::inherited(None), Err(InheritError::Io(_))),
             "taken twice"

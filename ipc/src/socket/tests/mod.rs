@@ -1,6 +1,6 @@
 //! Both ends real: every test binds, and most connect.
 
-mod accept;
+mod accepting;
 mod bind;
 mod connecting;
 mod inherited;
@@ -15,7 +15,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::time::Instant;
 
-use super::{BindError, BindOptions, Listener, connect};
+use super::{Accepted, BindError, BindOptions, Listener, connect};
 use crate::path::SocketPath;
 use crate::sys;
 
@@ -41,12 +41,20 @@ fn patience() -> Instant {
     Instant::now() + Duration::from_secs(20)
 }
 
+/// The next connection; a test that waits in vain fails instead of hanging.
+async fn accept(listener: &Listener) -> Accepted {
+    tokio::time::timeout_at(patience(), listener.accept())
+        .await
+        .expect("nobody was accepted")
+        .unwrap()
+}
+
 /// Whether a client reaches this listener.
 async fn serves(listener: &Listener, path: &SocketPath) -> bool {
     let Ok(client) = connect(path, Instant::now()).await else {
         return false;
     };
-    let accepted = listener.accept().await.unwrap();
+    let accepted = accept(listener).await;
     sys::send(accepted.fd.as_fd(), b"!").unwrap();
     sys::poll(client.as_fd(), sys::Interest::Read, Some(Duration::ZERO)).unwrap()
 }

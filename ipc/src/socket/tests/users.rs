@@ -27,7 +27,7 @@ async fn the_user_who_connects_is_the_peer_and_is_refused_before_a_byte_is_read(
         client.write_all(b"let me in").unwrap();
         client
     });
-    let accepted = listener.accept().await.unwrap();
+    let accepted = accept(&listener).await;
     let peer = accepted.peer;
     assert_eq!((peer.uid(), peer.gid()), (1001, 1001));
     let mut groups = peer.groups().to_vec();
@@ -60,7 +60,7 @@ async fn many_groups_are_all_reported() {
     let _client = sys::as_user(1002, &groups, || {
         UnixStream::connect(path.as_path()).unwrap()
     });
-    assert_eq!(listener.accept().await.unwrap().peer.groups(), groups);
+    assert_eq!(accept(&listener).await.peer.groups(), groups);
 }
 
 #[tokio::test]
@@ -128,7 +128,7 @@ async fn a_process_of_another_user_is_known_by_a_handle_that_tells_its_end() {
     command.current_dir("/").stdout(std::process::Stdio::null());
     let mut process = command.uid(1001).gid(1002).spawn().unwrap();
 
-    let accepted = listener.accept().await.unwrap();
+    let accepted = accept(&listener).await;
     let peer = accepted.peer;
     assert_eq!((peer.uid(), peer.gid()), (1001, 1002));
     assert_eq!(peer.informational_pid(), i32::try_from(process.id()).ok());

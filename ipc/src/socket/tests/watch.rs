@@ -13,7 +13,7 @@ async fn comes_back(path: &SocketPath, listener: &Listener, damage: impl FnOnce(
     };
     let accepting = async {
         loop {
-            let accepted = listener.accept().await.unwrap();
+            let accepted = accept(listener).await;
             sys::send(accepted.fd.as_fd(), b"!").unwrap();
         }
     };
@@ -97,7 +97,7 @@ async fn a_client_that_waits_when_the_socket_is_removed_is_served() {
     look(&listener);
     let late = connect(&path, Instant::now()).await.unwrap();
     for client in [&early, &late] {
-        let accepted = listener.accept().await.unwrap();
+        let accepted = accept(&listener).await;
         sys::send(accepted.fd.as_fd(), b"!").unwrap();
         assert!(sys::poll(client.as_fd(), sys::Interest::Read, Some(Duration::ZERO)).unwrap());
     }

@@ -20,7 +20,7 @@ async fn a_client_with_the_longest_address_is_served() {
     let client = sys::stream_socket().unwrap();
     sys::bind_longest(client.as_fd(), name.as_ref()).unwrap();
     sys::connect(client.as_fd(), path.as_path()).unwrap();
-    let accepted = listener.accept().await.unwrap();
+    let accepted = accept(&listener).await;
     assert_eq!(accepted.peer.uid(), sys::own_uid());
     assert!(serves(&listener, &path).await);
 }
@@ -31,7 +31,7 @@ async fn an_accepted_connection_is_ready_for_use() {
     let (_directory, path) = scratch();
     let listener = bind(&path).unwrap();
     let client = connect(&path, patience()).await.unwrap();
-    let accepted = listener.accept().await.unwrap();
+    let accepted = accept(&listener).await;
     for fd in [&client, &accepted.fd] {
         assert!(
             OFlag::from_bits_retain(fcntl(fd, FcntlArg::F_GETFL).unwrap())
@@ -92,9 +92,9 @@ async fn a_client_that_left_before_it_was_accepted_does_no_harm() {
         drop(client);
     };
     let accepting = async {
-        let first = listener.accept().await.unwrap();
+        let first = accept(&listener).await;
         if is_at_end(&first.fd) {
-            listener.accept().await.unwrap();
+            accept(&listener).await;
         }
     };
     tokio::select! { () = second => {}, () = accepting => {} }
@@ -107,7 +107,7 @@ fn a_daemon_without_descriptors_turns_clients_away_and_serves_the_next() {
         return starve();
     }
     succeeds(child(
-        "socket::tests::accept::a_daemon_without_descriptors_turns_clients_away_and_serves_the_next",
+        "socket::tests::accepting::a_daemon_without_descriptors_turns_clients_away_and_serves_the_next",
     ));
 }
 
@@ -138,6 +138,7 @@ async fn starve() {
     tokio::select! {
         accepted = listener.accept() => panic!("{accepted:?}"),
         () = turned_away => {}
+        () = tokio::time::sleep_until(patience()) => panic!("nobody was turned away"),
     }
     drop((early, hoard));
     assert!(serves(&listener, &path).await);
