@@ -3,8 +3,8 @@
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::Arc;
 
+use crate::sync::Arc;
 use crate::sys::{self, Identity};
 
 /// The process at the other end, as the kernel tells it; never as the process itself does.

@@ -4,13 +4,13 @@ mod rule;
 
 use std::fmt;
 use std::ops::Not;
-use std::sync::Arc;
 
 use nix::errno::Errno;
 use nix::unistd::Group;
 
 use self::rule::Rule;
 use crate::peer::Peer;
+use crate::sync::Arc;
 use crate::sys;
 
 /// Who may be at the other end. Used by both: a daemon lets users in by it, an agent trusts a daemon by it.
@@ -89,7 +89,7 @@ impl Policy {
     /// # Errors
     ///
     /// [`PolicyError`] for a group that does not exist or cannot be looked up.
-    pub fn resolve(&self) -> Result<ResolvedPolicy, PolicyError> {
+    pub(crate) fn resolve(&self) -> Result<ResolvedPolicy, PolicyError> {
         let rule = self.0.resolve()?;
         Ok(ResolvedPolicy {
             rule,
@@ -121,7 +121,7 @@ impl fmt::Display for Policy {
 
 /// A [`Policy`] with its names looked up, ready to check peers.
 #[derive(Clone, Debug)]
-pub struct ResolvedPolicy {
+pub(crate) struct ResolvedPolicy {
     rule: Rule<u32>,
     own_uid: u32,
     text: Arc<str>,
@@ -133,7 +133,7 @@ impl ResolvedPolicy {
     /// # Errors
     ///
     /// [`Denied`], if the policy does not admit the peer.
-    pub fn check(&self, peer: Peer) -> Result<Admitted, Denied> {
+    pub(crate) fn check(&self, peer: Peer) -> Result<Admitted, Denied> {
         // What cannot be known admits nobody, under a `!` too.
         match self.rule.admits(&peer, self.own_uid, sys::console_user) {
             Some(true) => Ok(Admitted(peer)),
@@ -147,18 +147,18 @@ impl ResolvedPolicy {
 
 /// Proof that a policy let this peer in; only [`ResolvedPolicy::check`] makes one.
 #[derive(Clone, Debug)]
-pub struct Admitted(Peer);
+pub(crate) struct Admitted(Peer);
 
 impl Admitted {
     /// The peer that was let in.
     #[must_use]
-    pub fn peer(&self) -> &Peer {
+    pub(crate) fn peer(&self) -> &Peer {
         &self.0
     }
 
     /// The peer that was let in.
     #[must_use]
-    pub fn into_peer(self) -> Peer {
+    pub(crate) fn into_peer(self) -> Peer {
         self.0
     }
 }
@@ -187,7 +187,7 @@ impl Denied {
 
 /// Who counts as what for the access of single methods, looked up once.
 #[derive(Clone, Debug)]
-pub struct ResolvedAccess {
+pub(crate) struct ResolvedAccess {
     own_uid: u32,
     admins: Vec<u32>,
 }
@@ -198,7 +198,7 @@ impl ResolvedAccess {
     /// # Errors
     ///
     /// [`PolicyError::LookUp`], if the user database does not answer.
-    pub fn resolve() -> Result<Self, PolicyError> {
+    pub(crate) fn resolve() -> Result<Self, PolicyError> {
         let mut admins = Vec::new();
         for name in sys::ADMIN_GROUPS {
             admins.extend(find_group(name)?);
@@ -211,19 +211,19 @@ impl ResolvedAccess {
 
     /// Whether the peer is root.
     #[must_use]
-    pub fn root(&self, peer: &Peer) -> bool {
+    pub(crate) fn root(&self, peer: &Peer) -> bool {
         peer.uid() == 0
     }
 
     /// Whether the peer is the user this process runs as, or root.
     #[must_use]
-    pub fn same_user(&self, peer: &Peer) -> bool {
+    pub(crate) fn same_user(&self, peer: &Peer) -> bool {
         self.root(peer) || peer.uid() == self.own_uid
     }
 
     /// Whether the peer is an administrator, or root.
     #[must_use]
-    pub fn admin(&self, peer: &Peer) -> bool {
+    pub(crate) fn admin(&self, peer: &Peer) -> bool {
         self.root(peer) || self.admins.iter().any(|&gid| peer.is_member_of(gid))
     }
 }

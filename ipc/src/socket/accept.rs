@@ -3,9 +3,6 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -14,11 +11,12 @@ use tracing::{debug, warn};
 use super::listener::{Listener, Live, unpoisoned};
 use super::raise_buffers;
 use crate::peer::Peer;
+use crate::sync::{Arc, Mutex};
 use crate::sys;
 
 /// A new connection and who is at its other end. Not a byte has been read from it.
 #[derive(Debug)]
-pub struct Accepted {
+pub(crate) struct Accepted {
     /// The connection: non-blocking, closed on exec, its buffers raised.
     pub fd: OwnedFd,
     /// Who the kernel says has connected.
@@ -47,7 +45,7 @@ impl Listener {
     /// # Cancel safety
     ///
     /// Dropping the future loses no connection.
-    pub async fn accept(&self) -> Result<Accepted, AcceptError> {
+    pub(crate) async fn accept(&self) -> Result<Accepted, AcceptError> {
         let mut lives = self.live.subscribe();
         loop {
             let orphan = unpoisoned(&self.orphans).pop_front();
@@ -136,48 +134,51 @@ fn verdict(error: &io::Error, einval_blames_the_client: bool) -> Verdict {
 
 /// How short the machine is of descriptors, and one kept aside.
 #[derive(Debug)]
-pub(super) struct Strain {
-    failures: AtomicU32,
-    spare: Mutex<Option<OwnedFd>>,
+pub(super) struct Strain(Mutex<Shortage>);
+
+#[derive(Debug)]
+struct Shortage {
+    /// In a row.
+    failures: u32,
+    spare: Option<OwnedFd>,
 }
 
 impl Default for Strain {
     fn default() -> Self {
-        Self {
-            failures: AtomicU32::new(0),
-            spare: Mutex::new(spare()),
-        }
+        Self(Mutex::new(Shortage {
+            failures: 0,
+            spare: spare(),
+        }))
     }
 }
 
 impl Strain {
     fn ease(&self) {
-        if self.failures.load(Ordering::Relaxed) == 0 {
-            return;
-        }
-        self.failures.store(0, Ordering::Relaxed);
-        warn!("accepting connections again");
-        let mut place = unpoisoned(&self.spare);
-        if place.is_none() {
-            *place = spare();
+        let mut shortage = unpoisoned(&self.0);
+        if shortage.failures > 0 {
+            warn!("accepting connections again");
+            shortage.failures = 0;
+            shortage.spare = shortage.spare.take().or_else(spare);
         }
     }
 
     /// The next wait. The first of a series is worth an operator's attention.
     fn grow(&self, error: &io::Error) -> Duration {
-        let failures = self.failures.fetch_add(1, Ordering::Relaxed);
-        if failures == 0 {
+        let mut shortage = unpoisoned(&self.0);
+        if shortage.failures == 0 {
             warn!(%error, "accepting is held up: connections wait or are turned away");
         }
-        pause(failures, jitter())
+        let wait = pause(shortage.failures, jitter());
+        shortage.failures = shortage.failures.saturating_add(1);
+        wait
     }
 
     /// Closes the first connection that waits, by lending it the spare descriptor: its client learns at once that it must come back.
     fn turn_one_away(&self, live: &Live) {
-        let mut place = unpoisoned(&self.spare);
-        drop(place.take());
+        let mut shortage = unpoisoned(&self.0);
+        drop(shortage.spare.take());
         drop(sys::accept(live.socket.get_ref().as_fd()));
-        *place = spare();
+        shortage.spare = spare();
     }
 }
 

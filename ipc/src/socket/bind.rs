@@ -20,7 +20,7 @@ use crate::sys;
 /// How a daemon binds its socket.
 #[non_exhaustive]
 #[derive(Clone, Debug)]
-pub struct BindOptions {
+pub(crate) struct BindOptions {
     /// Mode of the socket's file: who may try to connect. Default 0600. Who is let in is for the policy to say.
     pub mode: u32,
     /// Connections that may wait to be accepted; the system may allow fewer. Default 1024, so that every agent may come back at once.

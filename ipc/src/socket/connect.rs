@@ -55,7 +55,7 @@ pub enum ConnectError {
 /// # Cancel safety
 ///
 /// Dropping the future closes what it opened.
-pub async fn connect(
+pub(crate) async fn connect(
     path: &SocketPath,
     deadline: tokio::time::Instant,
 ) -> Result<OwnedFd, ConnectError> {
@@ -75,7 +75,7 @@ pub async fn connect(
 /// # Errors
 ///
 /// As [`connect`].
-pub fn connect_blocking(
+pub(crate) fn connect_blocking(
     path: &SocketPath,
     deadline: std::time::Instant,
 ) -> Result<OwnedFd, ConnectError> {

@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::io::unix::AsyncFd;
@@ -19,6 +18,7 @@ use super::inherited::{self, InheritError};
 use super::raise_buffers;
 use super::watch::Watch;
 use crate::path::SocketPath;
+use crate::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::sys;
 
 /// A socket that listens at a [`SocketPath`], or that the service manager made.
@@ -26,7 +26,7 @@ use crate::sys;
 /// While [`Listener::accept`] is awaited, the listener watches the file of its socket: removed or replaced, it binds again and warns.
 /// Dropped, it removes that file if it is still its own.
 #[derive(Debug)]
-pub struct Listener {
+pub(crate) struct Listener {
     pub(super) live: watch::Sender<Arc<Live>>,
     /// Accepted from a socket that lost its name, not yet handed out.
     pub(super) orphans: Mutex<VecDeque<OwnedFd>>,
@@ -63,7 +63,7 @@ impl Listener {
     /// # Panics
     ///
     /// In a runtime without its IO driver.
-    pub fn bind(path: &SocketPath, options: &BindOptions) -> Result<Self, BindError> {
+    pub(crate) fn bind(path: &SocketPath, options: &BindOptions) -> Result<Self, BindError> {
         Handle::try_current().map_err(|_| BindError::NoRuntime)?;
         let (place, socket) = Place::take(path, options)?;
         let live = match Live::new(socket, Some(path.directory().0)) {
@@ -92,7 +92,7 @@ impl Listener {
     /// # Errors
     ///
     /// [`InheritError::NotActivated`] if no such socket was passed, which is usual when the program is started by hand.
-    pub fn inherited(name: Option<&str>) -> Result<Self, InheritError> {
+    pub(crate) fn inherited(name: Option<&str>) -> Result<Self, InheritError> {
         Handle::try_current().map_err(|_| InheritError::NoRuntime)?;
         let options = BindOptions::default();
         let socket = inherited::take(name)?;

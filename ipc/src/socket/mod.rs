@@ -13,12 +13,15 @@ use std::os::fd::OwnedFd;
 use nix::sys::socket::{getsockopt, setsockopt, sockopt};
 use tracing::debug;
 
-pub use accept::{AcceptError, Accepted};
-pub use bind::{BindError, BindOptions};
-pub use connect::{ConnectError, connect, connect_blocking};
+pub use accept::AcceptError;
+pub(crate) use accept::Accepted;
+pub use bind::BindError;
+pub(crate) use bind::BindOptions;
+pub use connect::ConnectError;
+pub(crate) use connect::{connect, connect_blocking};
 pub use directory::{DirectoryError, Flaw};
 pub use inherited::InheritError;
-pub use listener::Listener;
+pub(crate) use listener::Listener;
 
 /// Bytes a socket may hold in each direction: the default of Linux is 208 KiB, of macOS 8 KiB (PIPSIZ), which is a system call and
 /// a wait per 8 KiB.

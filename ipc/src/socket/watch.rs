@@ -2,13 +2,13 @@
 
 use std::future::pending;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::io::unix::AsyncFd;
 use tokio::time::Instant;
 use tracing::debug;
 
+use crate::sync::{Mutex, PoisonError};
 use crate::sys::{self, DirectoryWatch};
 
 /// Says when it is time to look whether the socket's file is still there: after an event, and from time to time anyway.

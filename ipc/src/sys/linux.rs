@@ -51,6 +51,7 @@ pub(crate) fn stream_socket() -> io::Result<OwnedFd> {
 }
 
 /// Two connected sockets, as [`stream_socket`] makes them.
+#[cfg(any(test, feature = "testing"))]
 pub(crate) fn socket_pair() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(socket::socketpair(
         AddressFamily::Unix,

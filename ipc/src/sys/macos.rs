@@ -61,6 +61,7 @@ pub(crate) fn stream_socket() -> io::Result<OwnedFd> {
 }
 
 /// Two connected sockets, as [`stream_socket`] makes them.
+#[cfg(any(test, feature = "testing"))]
 pub(crate) fn socket_pair() -> io::Result<(OwnedFd, OwnedFd)> {
     let (left, right) = socket::socketpair(
         AddressFamily::Unix,

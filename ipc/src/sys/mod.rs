@@ -23,10 +23,12 @@ use std::os::fd::OwnedFd;
 pub(crate) use activation::activated;
 #[cfg(target_vendor = "apple")]
 use macos as activation;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use os::socket_pair;
 pub(crate) use os::{
     ACCEPTED_INHERIT_BUFFERS, ADMIN_GROUPS, DIRECTORY, DirectoryWatch, EINVAL_BLAMES_THE_CLIENT,
     PLATFORM, SYSTEM_GROUPS, SYSTEM_LINKS, accept, bind, connect, console_user, identity, receive,
-    send, socket_pair, stream_socket, user_directory,
+    send, stream_socket, user_directory,
 };
 #[cfg(test)]
 pub(crate) use os::{LONGEST_ADDRESS, as_user, bind_longest};
