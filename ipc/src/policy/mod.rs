@@ -152,12 +152,6 @@ pub(crate) struct Admitted(Peer);
 impl Admitted {
     /// The peer that was let in.
     #[must_use]
-    pub(crate) fn peer(&self) -> &Peer {
-        &self.0
-    }
-
-    /// The peer that was let in.
-    #[must_use]
     pub(crate) fn into_peer(self) -> Peer {
         self.0
     }

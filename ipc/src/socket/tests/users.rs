@@ -46,7 +46,7 @@ async fn the_user_who_connects_is_the_peer_and_is_refused_before_a_byte_is_read(
     assert_eq!(&buffer[..], b"let me in");
 
     let admitted = Policy::user(1001).resolve().unwrap().check(peer).unwrap();
-    assert_eq!(admitted.peer().uid(), 1001);
+    assert_eq!(admitted.into_peer().uid(), 1001);
 }
 
 #[tokio::test]
