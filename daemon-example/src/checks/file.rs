@@ -1,0 +1,295 @@
+//! A file is there, with this mode, this owner and this content.
+
+use std::fmt;
+use std::io::{self, Read};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
+use std::str::FromStr;
+
+use nix::fcntl::OFlag;
+use serde::de::{self, Deserialize, Deserializer, Visitor};
+use sha2::{Digest, Sha256};
+
+use super::{Finding, Runner};
+
+/// Asserts that a file is there and is as described. Links are followed.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct File {
+    /// Where the file is.
+    pub path: String,
+    /// Its permission bits.
+    pub mode: Option<Mode>,
+    /// Whose it is.
+    pub owner: Option<Owner>,
+    /// The SHA-256 of its content, in hex.
+    pub sha256: Option<String>,
+}
+
+impl File {
+    pub(super) async fn run(&self, runner: &Runner) -> Finding {
+        let (file, runner) = (self.clone(), runner.clone());
+        match tokio::task::spawn_blocking(move || file.look(&runner)).await {
+            Ok(finding) => finding,
+            Err(error) => Finding::Unchecked(error.to_string()),
+        }
+    }
+
+    fn look(&self, runner: &Runner) -> Finding {
+        let path = runner.fill_in(&self.path);
+        let meta = match std::fs::metadata(&path) {
+            Ok(meta) => meta,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Finding::drifted(path, "a file", "nothing");
+            }
+            Err(error) => return Finding::Unchecked(format!("{path}: {error}")),
+        };
+        let found = Mode(meta.mode() & Mode::BITS);
+        if let Some(mode) = self.mode
+            && mode != found
+        {
+            return Finding::drifted(format!("mode of {path}"), mode, found);
+        }
+        if let Some(owner) = self.owner
+            && owner.uid(runner) != meta.uid()
+        {
+            return Finding::drifted(format!("owner of {path}"), owner.uid(runner), meta.uid());
+        }
+        match &self.sha256 {
+            Some(expected) => compare_content(&path, expected),
+            None => Finding::Holds,
+        }
+    }
+}
+
+fn compare_content(path: &str, expected: &str) -> Finding {
+    match sha256(Path::new(path)) {
+        Ok(found) if found.eq_ignore_ascii_case(expected) => Finding::Holds,
+        Ok(found) => Finding::drifted(format!("sha256 of {path}"), expected, found),
+        Err(error) => Finding::Unchecked(format!("{path}: {error}")),
+    }
+}
+
+fn sha256(path: &Path) -> io::Result<String> {
+    // Without O_NONBLOCK, a FIFO put in the file's place would hold the opener for ever.
+    let nonblocking = OFlag::O_NONBLOCK.bits();
+    let mut file = std::fs::File::options()
+        .read(true)
+        .custom_flags(nonblocking)
+        .open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("not a regular file"));
+    }
+    let mut hash = Sha256::new();
+    let mut chunk = vec![0; CHUNK];
+    loop {
+        match file.read(&mut chunk)? {
+            0 => break,
+            n => hash.update(&chunk[..n]),
+        }
+    }
+    Ok(hash
+        .finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect())
+}
+
+const CHUNK: usize = 64 << 10;
+
+/// Permission bits with set-id and sticky bits, written in octal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mode(u32);
+
+impl Mode {
+    const BITS: u32 = 0o7777;
+
+    /// The bits as the kernel numbers them; `None` if there are others.
+    #[must_use]
+    pub const fn from_bits(bits: u32) -> Option<Self> {
+        if bits & !Self::BITS == 0 {
+            Some(Self(bits))
+        } else {
+            None
+        }
+    }
+
+    /// The bits as the kernel numbers them.
+    #[must_use]
+    pub const fn bits(self) -> u32 {
+        self.0
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:04o}", self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Mode {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        u32::from_str_radix(&text, 8)
+            .ok()
+            .and_then(Self::from_bits)
+            .ok_or_else(|| {
+                de::Error::custom(format!("`{text}` is no mode, write it like \"0644\""))
+            })
+    }
+}
+
+/// The owner a file should have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// This user.
+    Uid(u32),
+    /// Whoever runs the check.
+    Runner,
+}
+
+impl Owner {
+    fn uid(self, runner: &Runner) -> u32 {
+        match self {
+            Self::Uid(uid) => uid,
+            Self::Runner => runner.uid,
+        }
+    }
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Uid(uid) => uid.fmt(f),
+            Self::Runner => f.write_str("self"),
+        }
+    }
+}
+
+impl FromStr for Owner {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "self" => Ok(Self::Runner),
+            _ => text
+                .parse()
+                .map(Self::Uid)
+                .map_err(|_| format!("`{text}` is no owner, write a uid or \"self\"")),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Owner {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct UidOrSelf;
+
+        impl Visitor<'_> for UidOrSelf {
+            type Value = Owner;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a uid or \"self\"")
+            }
+
+            fn visit_i64<E: de::Error>(self, uid: i64) -> Result<Owner, E> {
+                self.visit_str(&uid.to_string())
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Owner, E> {
+                text.parse().map_err(E::custom)
+            }
+        }
+
+        from.deserialize_any(UidOrSelf)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn fixture() -> (tempfile::TempDir, File) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        std::fs::write(&path, "abc").unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
+        let path = path.to_str().unwrap().to_owned();
+        (
+            dir,
+            File {
+                path,
+                mode: None,
+                owner: None,
+                sha256: None,
+            },
+        )
+    }
+
+    fn drift(finding: Finding) -> (String, String) {
+        match finding {
+            Finding::Drifted(drift) => (drift.expected, drift.found),
+            other => panic!("{other}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_as_described_holds() {
+        let (_dir, mut file) = fixture();
+        file.mode = Mode::from_bits(0o640);
+        file.owner = Some(Owner::Runner);
+        file.sha256 = Some(ABC.to_owned());
+        assert_eq!(file.run(&Runner::current()).await, Finding::Holds);
+    }
+
+    #[tokio::test]
+    async fn each_difference_is_named_with_both_values() {
+        let runner = Runner::current();
+        let (dir, file) = fixture();
+        let mode = File {
+            mode: Mode::from_bits(0o600),
+            ..file.clone()
+        };
+        let both = ("0600".to_owned(), "0640".to_owned());
+        assert_eq!(drift(mode.run(&runner).await), both);
+        let owner = File {
+            owner: Some(Owner::Uid(runner.uid + 1)),
+            ..file.clone()
+        };
+        let both = ((runner.uid + 1).to_string(), runner.uid.to_string());
+        assert_eq!(drift(owner.run(&runner).await), both);
+        let content = File {
+            sha256: Some("00".to_owned()),
+            ..file.clone()
+        };
+        assert_eq!(
+            drift(content.run(&runner).await),
+            ("00".to_owned(), ABC.to_owned())
+        );
+        drop(dir);
+        let both = ("a file".to_owned(), "nothing".to_owned());
+        assert_eq!(drift(file.run(&runner).await), both);
+    }
+
+    #[tokio::test]
+    async fn a_fifo_in_place_of_the_file_does_not_hold_the_check() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("fifo");
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let path = path.to_str().unwrap().to_owned();
+        let file = File {
+            path,
+            mode: None,
+            owner: None,
+            sha256: Some("00".to_owned()),
+        };
+        let Finding::Unchecked(why) = file.run(&Runner::current()).await else {
+            panic!()
+        };
+        assert!(why.ends_with("not a regular file"), "{why}");
+    }
+
+    const ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+}
