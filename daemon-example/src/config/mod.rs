@@ -14,6 +14,8 @@
 //! command = { argv = ["id", "-u"], prints = "{uid}" }
 //! ```
 
+mod raw;
+
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read};
@@ -23,10 +25,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer, de};
-use toml::Spanned;
+use serde::Deserialize;
 
-use crate::checks::{self, Assertion, Check};
+use crate::checks::Check;
 
 /// What the daemon watches, and how often.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,7 +115,7 @@ impl Config {
                 quoted,
             }
         };
-        let raw: RawConfig =
+        let raw: raw::Config =
             toml::from_str(text).map_err(|error| invalid(error.span(), error.message()))?;
         let mut names = BTreeSet::new();
         let mut entries = Vec::with_capacity(raw.check.len());
@@ -131,7 +132,7 @@ impl Config {
             entries.push(entry);
         }
         Ok(Self {
-            interval: raw.interval.0,
+            interval: raw.interval.get(),
             at_once: raw.at_once,
             entries,
         })
@@ -194,120 +195,6 @@ pub enum ConfigError {
     },
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawConfig {
-    #[serde(default = "default_interval")]
-    interval: Span,
-    #[serde(default = "default_at_once")]
-    at_once: usize,
-    #[serde(default)]
-    check: Vec<Spanned<RawCheck>>,
-}
-
-fn default_interval() -> Span {
-    Span(Duration::from_secs(5))
-}
-
-const fn default_at_once() -> usize {
-    4
-}
-
-/// Not an enum with the kind as its tag: serde cannot deny unknown fields beside a flattened one.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawCheck {
-    name: String,
-    #[serde(default)]
-    scope: Scope,
-    #[serde(default = "default_tolerance")]
-    tolerance: NonZeroU32,
-    #[serde(default = "default_timeout")]
-    timeout: Span,
-    file: Option<checks::File>,
-    process: Option<checks::Process>,
-    port: Option<checks::Port>,
-    socket: Option<checks::Socket>,
-    command: Option<checks::Command>,
-}
-
-const fn default_tolerance() -> NonZeroU32 {
-    NonZeroU32::MIN
-}
-
-fn default_timeout() -> Span {
-    Span(Duration::from_secs(10))
-}
-
-impl RawCheck {
-    fn check(self) -> Result<Entry, String> {
-        let Self {
-            name,
-            scope,
-            tolerance,
-            timeout,
-            file,
-            process,
-            port,
-            socket,
-            command,
-        } = self;
-        if name.is_empty() || name.len() > NAME_LIMIT || name.contains(char::is_control) {
-            return Err(format!(
-                "`name` needs 1 to {NAME_LIMIT} printable characters"
-            ));
-        }
-        if command
-            .as_ref()
-            .is_some_and(|command| command.argv.is_empty())
-        {
-            return Err(format!("the command of `{name}` names no program"));
-        }
-        let mut kinds = [
-            file.map(Assertion::File),
-            process.map(Assertion::Process),
-            port.map(Assertion::Port),
-            socket.map(Assertion::Socket),
-            command.map(Assertion::Command),
-        ]
-        .into_iter()
-        .flatten();
-        let (Some(assertion), None) = (kinds.next(), kinds.next()) else {
-            return Err(format!(
-                "`{name}` needs exactly one of `file`, `process`, `port`, `socket`, `command`"
-            ));
-        };
-        let check = Check {
-            name,
-            timeout: timeout.0,
-            assertion,
-        };
-        Ok(Entry {
-            scope,
-            tolerance,
-            check,
-        })
-    }
-}
-
-const NAME_LIMIT: usize = 64;
-
-/// A length of time, written like `5s` or `500ms`.
-struct Span(Duration);
-
-impl<'de> Deserialize<'de> for Span {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(from)?;
-        match humantime::parse_duration(&text) {
-            Ok(time) if time > Duration::ZERO => Ok(Self(time)),
-            Ok(_) => Err(de::Error::custom("a time must be longer than nothing")),
-            Err(error) => Err(de::Error::custom(format!(
-                "`{text}` is no length of time, write it like \"5s\" or \"500ms\": {error}"
-            ))),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs::Permissions;
@@ -325,7 +212,7 @@ mod tests {
 
     #[test]
     fn the_example_of_the_docs_is_read() {
-        let example: String = include_str!("config.rs")
+        let example: String = include_str!("mod.rs")
             .lines()
             .filter_map(|line| line.strip_prefix("//! "))
             .skip_while(|line| *line != "```toml")
