@@ -1,0 +1,140 @@
+//! The service that agents call.
+
+use std::sync::Arc;
+
+use ipc::{Call, Receiver, Sender, Status};
+use tokio::sync::broadcast::error::RecvError;
+
+use crate::agents::{Agents, Refused};
+use crate::config::Scope;
+use crate::desk::Desk;
+use crate::drift::Subject;
+use crate::proto::{self, change, delta};
+use crate::checks::Finding;
+
+/// Answers the calls of agents.
+#[derive(Debug)]
+pub struct Daemon {
+    desk: Arc<Desk>,
+    agents: Arc<Agents>,
+}
+
+impl Daemon {
+    /// Answers from what `desk` knows.
+    #[must_use]
+    pub const fn new(desk: Arc<Desk>, agents: Arc<Agents>) -> Self {
+        Self { desk, agents }
+    }
+}
+
+impl proto::Drift for Daemon {
+    async fn register(&self, call: Call<proto::RegisterRequest>) -> Result<proto::Registered, Status> {
+        let uid = call.peer.uid();
+        let client = proto::AgentClient::new(call.client());
+        let name = call.body.name;
+        self.agents.register(uid, name.clone(), client).map_err(|refused| match refused {
+            Refused::Name => Status::invalid_argument(refused.to_string()),
+            Refused::Full => Status::resource_exhausted(refused.to_string()),
+        })?;
+        tracing::info!(uid, name, "agent registered");
+        let checks = self.desk.config().checks(Scope::User).len();
+        Ok(proto::Registered { uid, checks: saturate(checks) })
+    }
+
+    async fn report(&self, call: Call<proto::ReportRequest>) -> Result<proto::Receipt, Status> {
+        let (uid, report) = (call.peer.uid(), call.body);
+        if !(1..=ID_LIMIT).contains(&report.id.len()) {
+            return Err(Status::invalid_argument("a report id has 1 to 128 bytes"));
+        }
+        // All of it is read before any of it counts.
+        let results = report.results.into_iter().map(<(String, Finding)>::try_from);
+        let results = results
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|malformed| Status::invalid_argument(malformed.to_string()))?;
+        if !self.desk.is_new_report(uid, &report.id) {
+            return Ok(proto::Receipt { repeat: true });
+        }
+        for (name, finding) in results {
+            self.desk.observe(Subject { uid: Some(uid), name }, finding);
+        }
+        Ok(proto::Receipt { repeat: false })
+    }
+
+    async fn watch(
+        &self,
+        call: Call<proto::WatchRequest>,
+        out: Sender<proto::Change>,
+    ) -> Result<(), Status> {
+        let uid = call.peer.uid();
+        let mut sequence = 0;
+        loop {
+            let (standings, mut changes) = self.desk.follow(uid);
+            let standings = standings.into_iter().map(Into::into).collect();
+            out.send(change(change::Kind::Snapshot(proto::Snapshot { standings }))).await?;
+            loop {
+                match changes.recv().await {
+                    Ok(delta) if delta.subject.is_visible_to(uid) => {
+                        sequence += 1;
+                        let kind = Some(delta::Kind::from(delta));
+                        let delta = proto::Delta { sequence, kind };
+                        out.send(change(change::Kind::Delta(delta))).await?;
+                    }
+                    Ok(_) => {}
+                    Err(RecvError::Lagged(_)) => break,
+                    Err(RecvError::Closed) => return Ok(()),
+                }
+            }
+        }
+    }
+
+    async fn log(&self, call: Call<Receiver<proto::LogLine>>) -> Result<proto::LogSummary, Status> {
+        let uid = call.peer.uid();
+        let mut incoming = call.body;
+        let mut lines = 0;
+        while let Some(line) = incoming.recv().await? {
+            lines += 1;
+            // Written as a value in quotes, so that what an agent sends cannot pass for our own words.
+            tracing::debug!(uid, line = ?line.text, "agent says");
+        }
+        self.desk.count(|totals| totals.lines += lines);
+        Ok(proto::LogSummary { lines })
+    }
+
+    async fn status(&self, call: Call<proto::StatusRequest>) -> Result<proto::StatusReply, Status> {
+        let (standings, _) = self.desk.follow(call.peer.uid());
+        let drifted = standings.iter().filter(|(_, finding)| *finding != Finding::Holds).count();
+        Ok(proto::StatusReply {
+            agents: saturate(self.agents.count()),
+            checks: saturate(standings.len()),
+            drifted: saturate(drifted),
+            reports: self.desk.totals().reports,
+        })
+    }
+
+    async fn note(&self, _: Call<proto::Heartbeat>) {
+        self.desk.count(|totals| totals.notes += 1);
+    }
+
+    async fn reload(&self, call: Call<proto::ReloadRequest>) -> Result<proto::Reloaded, Status> {
+        let source = self.desk.source().clone();
+        let read = tokio::task::spawn_blocking(move || source.read())
+            .await
+            .map_err(|error| Status::internal(error.to_string()))?;
+        // What was in force stays in force.
+        let config = read.map_err(|error| Status::failed_precondition(error.to_string()))?;
+        let checks = saturate(config.entries.len());
+        self.desk.replace_config(config);
+        tracing::info!(uid = call.peer.uid(), checks, "configuration read again");
+        Ok(proto::Reloaded { checks })
+    }
+}
+
+fn change(kind: change::Kind) -> proto::Change {
+    proto::Change { kind: Some(kind) }
+}
+
+fn saturate(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}
+
+const ID_LIMIT: usize = 128;

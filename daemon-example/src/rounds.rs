@@ -1,0 +1,93 @@
+//! Runs the checks again and again: the system's here, each user's through its agent.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Mutex as Turn;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use crate::agents::{Agent, Agents};
+use crate::checks::{Runner, Running};
+use crate::config::Scope;
+use crate::desk::Desk;
+use crate::drift::Subject;
+use crate::proto;
+
+/// Runs rounds until `stop`; what is under way then is dropped.
+///
+/// # Cancel safety
+///
+/// Dropping the future ends the checks that run.
+pub async fn run(desk: Arc<Desk>, agents: Arc<Agents>, stop: CancellationToken) {
+    let system = Arc::new(Turn::new(()));
+    let mut tasks = JoinSet::new();
+    let tick = sleep(Duration::ZERO);
+    tokio::pin!(tick);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = &mut tick => {
+                tasks.spawn(check_system(Arc::clone(&desk), Arc::clone(&system)));
+                for agent in agents.all() {
+                    tasks.spawn(check_user(Arc::clone(&desk), Arc::clone(&agents), agent));
+                }
+                tick.as_mut().reset(Instant::now() + desk.config().interval);
+            }
+            Some(ended) = tasks.join_next() => rethrow(ended),
+        }
+    }
+}
+
+/// A round that panics is a bug of this program: let it show.
+fn rethrow(ended: Result<(), JoinError>) {
+    if let Err(error) = ended
+        && let Ok(panic) = error.try_into_panic()
+    {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+async fn check_system(desk: Arc<Desk>, turn: Arc<Turn<()>>) {
+    let Ok(_turn) = turn.try_lock() else { return };
+    let config = desk.config();
+    let checks = config.checks(Scope::System);
+    let mut running = Running::new(checks, Runner::current(), config.at_once);
+    while let Some((name, finding)) = running.next().await {
+        desk.observe(Subject { uid: None, name }, finding);
+    }
+}
+
+async fn check_user(desk: Arc<Desk>, agents: Arc<Agents>, agent: Arc<Agent>) {
+    let Ok(_turn) = agent.try_turn() else { return };
+    let Agent { uid, name, .. } = &*agent;
+    if let Err(error) = ask(&desk, &agent).await {
+        tracing::info!(uid, name, %error, "agent is gone");
+        if agents.remove(&agent) {
+            desk.forget(agent.uid);
+        }
+    }
+}
+
+async fn ask(desk: &Desk, agent: &Agent) -> Result<(), ipc::Error> {
+    let checks: Vec<_> = desk.config().checks(Scope::User).iter().map(Into::into).collect();
+    if checks.is_empty() {
+        return Ok(());
+    }
+    let request = proto::RunChecksRequest { checks };
+    let mut results = agent.client.run_checks(request).deadline(ROUND_LIMIT).await?;
+    while let Some(result) = results.recv().await? {
+        match result.try_into() {
+            Ok((name, finding)) => desk.observe(Subject { uid: Some(agent.uid), name }, finding),
+            Err(error) => {
+                let error: crate::convert::Malformed = error;
+                tracing::warn!(uid = agent.uid, %error, "agent answers nonsense");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A stopped agent holds nothing but its own turn, and not for longer than this.
+const ROUND_LIMIT: Duration = Duration::from_secs(60);
