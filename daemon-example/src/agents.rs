@@ -51,7 +51,15 @@ impl Agents {
         if known.len() >= LIMIT && !known.contains_key(&key) {
             return Err(Refused::Full);
         }
-        known.insert(key, Arc::new(Agent { uid, name, client, turn: Turn::new(()) }));
+        known.insert(
+            key,
+            Arc::new(Agent {
+                uid,
+                name,
+                client,
+                turn: Turn::new(()),
+            }),
+        );
         Ok(())
     }
 
@@ -72,7 +80,10 @@ impl Agents {
     pub fn remove(&self, agent: &Arc<Agent>) -> bool {
         let mut known = self.known();
         let key = (agent.uid, agent.name.clone());
-        if known.get(&key).is_some_and(|current| Arc::ptr_eq(current, agent)) {
+        if known
+            .get(&key)
+            .is_some_and(|current| Arc::ptr_eq(current, agent))
+        {
             known.remove(&key);
         }
         known.keys().all(|(uid, _)| *uid != agent.uid)

@@ -3,42 +3,53 @@
 use std::sync::Arc;
 
 use ipc::{Call, Receiver, Sender, Status};
+use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
+use tokio_util::sync::CancellationToken;
 
 use crate::agents::{Agents, Refused};
+use crate::checks::Finding;
 use crate::config::Scope;
 use crate::desk::Desk;
-use crate::drift::Subject;
-use crate::proto::{self, change, delta};
-use crate::checks::Finding;
+use crate::drift::{Delta, Subject};
+use crate::proto::{self, change};
 
 /// Answers the calls of agents.
 #[derive(Debug)]
 pub struct Daemon {
     desk: Arc<Desk>,
     agents: Arc<Agents>,
+    stop: CancellationToken,
 }
 
 impl Daemon {
-    /// Answers from what `desk` knows.
+    /// Answers from what `desk` knows; streams end at `stop`.
     #[must_use]
-    pub const fn new(desk: Arc<Desk>, agents: Arc<Agents>) -> Self {
-        Self { desk, agents }
+    pub const fn new(desk: Arc<Desk>, agents: Arc<Agents>, stop: CancellationToken) -> Self {
+        Self { desk, agents, stop }
     }
 }
 
 impl proto::Drift for Daemon {
-    async fn register(&self, call: Call<proto::RegisterRequest>) -> Result<proto::Registered, Status> {
+    async fn register(
+        &self,
+        call: Call<proto::RegisterRequest>,
+    ) -> Result<proto::Registered, Status> {
         let uid = call.peer.uid();
         let client = proto::AgentClient::new(call.client());
         let name = call.body.name;
-        self.agents.register(uid, name.clone(), client).map_err(|refused| match refused {
-            Refused::Name => Status::invalid_argument(refused.to_string()),
-            Refused::Full => Status::resource_exhausted(refused.to_string()),
-        })?;
+        self.agents
+            .register(uid, name.clone(), client)
+            .map_err(|refused| match refused {
+                Refused::Name => Status::invalid_argument(refused.to_string()),
+                Refused::Full => Status::resource_exhausted(refused.to_string()),
+            })?;
         tracing::info!(uid, name, "agent registered");
         let checks = self.desk.config().checks(Scope::User).len();
-        Ok(proto::Registered { uid, checks: saturate(checks) })
+        Ok(proto::Registered {
+            uid,
+            checks: saturate(checks),
+        })
     }
 
     async fn report(&self, call: Call<proto::ReportRequest>) -> Result<proto::Receipt, Status> {
@@ -47,7 +58,10 @@ impl proto::Drift for Daemon {
             return Err(Status::invalid_argument("a report id has 1 to 128 bytes"));
         }
         // All of it is read before any of it counts.
-        let results = report.results.into_iter().map(<(String, Finding)>::try_from);
+        let results = report
+            .results
+            .into_iter()
+            .map(<(String, Finding)>::try_from);
         let results = results
             .collect::<Result<Vec<_>, _>>()
             .map_err(|malformed| Status::invalid_argument(malformed.to_string()))?;
@@ -55,7 +69,13 @@ impl proto::Drift for Daemon {
             return Ok(proto::Receipt { repeat: true });
         }
         for (name, finding) in results {
-            self.desk.observe(Subject { uid: Some(uid), name }, finding);
+            self.desk.observe(
+                Subject {
+                    uid: Some(uid),
+                    name,
+                },
+                finding,
+            );
         }
         Ok(proto::Receipt { repeat: false })
     }
@@ -65,25 +85,9 @@ impl proto::Drift for Daemon {
         call: Call<proto::WatchRequest>,
         out: Sender<proto::Change>,
     ) -> Result<(), Status> {
-        let uid = call.peer.uid();
-        let mut sequence = 0;
-        loop {
-            let (standings, mut changes) = self.desk.follow(uid);
-            let standings = standings.into_iter().map(Into::into).collect();
-            out.send(change(change::Kind::Snapshot(proto::Snapshot { standings }))).await?;
-            loop {
-                match changes.recv().await {
-                    Ok(delta) if delta.subject.is_visible_to(uid) => {
-                        sequence += 1;
-                        let kind = Some(delta::Kind::from(delta));
-                        let delta = proto::Delta { sequence, kind };
-                        out.send(change(change::Kind::Delta(delta))).await?;
-                    }
-                    Ok(_) => {}
-                    Err(RecvError::Lagged(_)) => break,
-                    Err(RecvError::Closed) => return Ok(()),
-                }
-            }
+        tokio::select! {
+            told = self.tell(call.peer.uid(), &out) => told,
+            () = self.stop.cancelled() => Ok(()),
         }
     }
 
@@ -102,7 +106,10 @@ impl proto::Drift for Daemon {
 
     async fn status(&self, call: Call<proto::StatusRequest>) -> Result<proto::StatusReply, Status> {
         let (standings, _) = self.desk.follow(call.peer.uid());
-        let drifted = standings.iter().filter(|(_, finding)| *finding != Finding::Holds).count();
+        let drifted = standings
+            .iter()
+            .filter(|(_, finding)| *finding != Finding::Holds)
+            .count();
         Ok(proto::StatusReply {
             agents: saturate(self.agents.count()),
             checks: saturate(standings.len()),
@@ -129,8 +136,40 @@ impl proto::Drift for Daemon {
     }
 }
 
-fn change(kind: change::Kind) -> proto::Change {
-    proto::Change { kind: Some(kind) }
+impl Daemon {
+    /// Tells the state and each change to it, until the subscriber is gone.
+    async fn tell(&self, uid: u32, out: &Sender<proto::Change>) -> Result<(), Status> {
+        let mut sequence = 0;
+        loop {
+            let (standings, mut changes) = self.desk.follow(uid);
+            let standings = standings.into_iter().map(Into::into).collect();
+            let snapshot = change::Kind::Snapshot(proto::Snapshot { standings });
+            out.send(snapshot.into()).await?;
+            while let Some(delta) = next(&mut changes, uid).await {
+                sequence += 1;
+                let kind = Some(delta.into());
+                out.send(change::Kind::Delta(proto::Delta { sequence, kind }).into())
+                    .await?;
+            }
+        }
+    }
+}
+
+/// The next change that `uid` may see; `None` when too many have come and some were dropped.
+async fn next(changes: &mut broadcast::Receiver<Delta>, uid: u32) -> Option<Delta> {
+    loop {
+        match changes.recv().await {
+            Ok(delta) if delta.subject.is_visible_to(uid) => return Some(delta),
+            Ok(_) => {}
+            Err(RecvError::Lagged(_) | RecvError::Closed) => return None,
+        }
+    }
+}
+
+impl From<change::Kind> for proto::Change {
+    fn from(kind: change::Kind) -> Self {
+        Self { kind: Some(kind) }
+    }
 }
 
 fn saturate(n: usize) -> u32 {

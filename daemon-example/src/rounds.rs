@@ -71,15 +71,30 @@ async fn check_user(desk: Arc<Desk>, agents: Arc<Agents>, agent: Arc<Agent>) {
 }
 
 async fn ask(desk: &Desk, agent: &Agent) -> Result<(), ipc::Error> {
-    let checks: Vec<_> = desk.config().checks(Scope::User).iter().map(Into::into).collect();
+    let checks: Vec<_> = desk
+        .config()
+        .checks(Scope::User)
+        .iter()
+        .map(Into::into)
+        .collect();
     if checks.is_empty() {
         return Ok(());
     }
     let request = proto::RunChecksRequest { checks };
-    let mut results = agent.client.run_checks(request).deadline(ROUND_LIMIT).await?;
+    let mut results = agent
+        .client
+        .run_checks(request)
+        .deadline(ROUND_LIMIT)
+        .await?;
     while let Some(result) = results.recv().await? {
         match result.try_into() {
-            Ok((name, finding)) => desk.observe(Subject { uid: Some(agent.uid), name }, finding),
+            Ok((name, finding)) => desk.observe(
+                Subject {
+                    uid: Some(agent.uid),
+                    name,
+                },
+                finding,
+            ),
             Err(error) => {
                 let error: crate::convert::Malformed = error;
                 tracing::warn!(uid = agent.uid, %error, "agent answers nonsense");

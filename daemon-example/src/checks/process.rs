@@ -6,7 +6,7 @@ use std::{fs, io};
 
 use super::{Finding, Runner};
 
-/// Asserts that a process of this name is alive, whoever runs it.
+/// Asserts that a process of this name is alive, whoever runs it, as far as the runner may see.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Process {
@@ -36,7 +36,7 @@ async fn is_alive(name: String) -> io::Result<bool> {
 /// Systems without `/proc`, such as macOS, answer through `ps`.
 async fn ask_ps() -> io::Result<String> {
     let output = tokio::process::Command::new("ps")
-        .args(["-axo", "stat=,comm="])
+        .args(["-ax", "-o", "stat=", "-o", "comm="])
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output()

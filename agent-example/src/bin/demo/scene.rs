@@ -1,0 +1,210 @@
+//! What happens in the demo, in order.
+
+use std::env;
+use std::path::Path;
+use std::process::Stdio;
+
+use daemon_example::cli::REFUSED;
+use daemon_example::events::Now;
+use nix::unistd::geteuid;
+use tokio::process::Command;
+
+use crate::binaries::Binaries;
+use crate::outcome::Outcome;
+use crate::place::{ALARMING, CALM, CANARY, CHECKS, Place};
+use crate::program::{Program, Told};
+use crate::screen::Screen;
+use crate::{Arguments, Trouble};
+
+/// Plays all of it. Dropping the future ends every program and removes every file.
+pub(crate) async fn play(
+    arguments: &Arguments,
+    screen: &Screen,
+    binaries: Binaries,
+) -> Result<Outcome, Trouble> {
+    let place = Place::new()?;
+    let binaries = binaries.reachable(place.folder())?;
+    let stage = Stage {
+        arguments,
+        screen,
+        place: &place,
+        binaries: &binaries,
+        is_root: geteuid().is_root(),
+    };
+    let daemon = stage.start_daemon().await?;
+    let [mut one, mut two] = stage.start_agents().await?;
+    let refused_strangers = stage.try_stranger().await?;
+    tokio::try_join!(stage.drive(0, &mut one), stage.drive(1, &mut two))?;
+    screen.step(&format!(
+        "changing the mode of a watched file to {ALARMING:04o}"
+    ));
+    place.set_canary(ALARMING)?;
+    tokio::try_join!(
+        stage.see(&mut one, Now::Drifted),
+        stage.see(&mut two, Now::Drifted)
+    )?;
+    screen.step(&format!(
+        "both agents were told; changing it back to {CALM:04o}"
+    ));
+    place.set_canary(CALM)?;
+    tokio::try_join!(
+        stage.see(&mut one, Now::Holds),
+        stage.see(&mut two, Now::Holds)
+    )?;
+    screen.step("both agents were told; stopping");
+    let (one, two) = tokio::try_join!(one.stop(), two.stop())?;
+    let daemon = daemon.stop().await?;
+    let agents = [one, two]
+        .into_iter()
+        .filter_map(|told| told.agent)
+        .collect();
+    Ok(Outcome {
+        agents,
+        daemon: daemon.daemon.unwrap_or_default(),
+        refused_strangers,
+    })
+}
+
+struct Stage<'a> {
+    arguments: &'a Arguments,
+    screen: &'a Screen,
+    place: &'a Place,
+    binaries: &'a Binaries,
+    /// Only root can be several users.
+    is_root: bool,
+}
+
+impl Stage<'_> {
+    async fn start_daemon(&self) -> Result<Program, Trouble> {
+        let mut command = clean(&self.binaries.daemon);
+        command
+            .arg("--json")
+            .arg("--config")
+            .arg(self.place.write_config()?);
+        command.arg("--socket").arg(self.place.socket());
+        for uid in self.agents() {
+            command.arg("--allow-uid").arg(uid.to_string());
+        }
+        let mut daemon = Program::start("daemon", command, self.place.log("daemon"))?;
+        daemon.until(|told| told.ready.is_some(), |_| {}).await?;
+        let socket = self.place.socket();
+        self.screen.step(&format!(
+            "daemon listens at {} as uid {}",
+            socket.display(),
+            geteuid()
+        ));
+        Ok(daemon)
+    }
+
+    fn agents(&self) -> [u32; 2] {
+        if self.is_root {
+            AGENTS
+        } else {
+            [geteuid().as_raw(); 2]
+        }
+    }
+
+    async fn start_agents(&self) -> Result<[Program; 2], Trouble> {
+        let [one, two] = self.agents();
+        if one == two {
+            self.screen
+                .step("not run by root: both agents are the same user");
+        }
+        Ok([
+            self.start_agent("one", one).await?,
+            self.start_agent("two", two).await?,
+        ])
+    }
+
+    async fn start_agent(&self, name: &str, uid: u32) -> Result<Program, Trouble> {
+        let mut command = self.agent(uid);
+        command.env("HOME", self.place.home(name, uid)?);
+        command.args(["--json", "--name", name]);
+        command.arg("--calls").arg(self.arguments.calls.to_string());
+        command
+            .arg("--reports")
+            .arg(self.arguments.reports.to_string());
+        let program = format!("agent {name}");
+        let mut agent = Program::start(&program, command, self.place.log(name))?;
+        agent.until(|told| told.ready.is_some(), |_| {}).await?;
+        self.screen
+            .step(&format!("{program} is registered as uid {uid}"));
+        Ok(agent)
+    }
+
+    /// The agent's program as a user, on its way to the daemon.
+    fn agent(&self, uid: u32) -> Command {
+        let mut command = clean(&self.binaries.agent);
+        command.arg("--socket").arg(self.place.socket());
+        if self.is_root {
+            // The standard library drops the groups of root with its uid.
+            command.uid(uid).gid(uid);
+        } else {
+            command.arg("--trust-uid").arg(uid.to_string());
+        }
+        command
+    }
+
+    /// A user that nobody let in tries to; how many were refused.
+    async fn try_stranger(&self) -> Result<u32, Trouble> {
+        if !self.is_root {
+            self.screen
+                .step("stranger: skipped, needs root to be another user");
+            return Ok(0);
+        }
+        let mut command = self.agent(STRANGER);
+        command.stdin(Stdio::null()).kill_on_drop(true);
+        let output = command
+            .output()
+            .await
+            .map_err(Trouble::io("run the stranger"))?;
+        if output.status.code() != Some(REFUSED.into()) {
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            return Err(Trouble::LetIn(format!(
+                "{}: {}",
+                output.status,
+                said.trim()
+            )));
+        }
+        self.screen
+            .step(&format!("a stranger with uid {STRANGER} was refused"));
+        Ok(1)
+    }
+
+    /// Waits until an agent has made its calls and knows how all of its checks stand.
+    async fn drive(&self, index: usize, agent: &mut Program) -> Result<(), Trouble> {
+        let all = self.arguments.calls * AGENTS.len() as u64;
+        let knows = |told: &Told, check| told.checks.get(check) == Some(&Now::Holds);
+        let is_done =
+            |told: &Told| told.is_driven && CHECKS.iter().all(|&check| knows(told, check));
+        let see = |told: &Told| {
+            self.screen
+                .calls(index, told.calls.min(self.arguments.calls), all);
+        };
+        agent.until(is_done, see).await.map(drop)
+    }
+
+    /// Waits until an agent is told that the canary stands so.
+    async fn see(&self, agent: &mut Program, now: Now) -> Result<(), Trouble> {
+        agent
+            .until(|told| told.checks.get(CANARY) == Some(&now), |_| {})
+            .await
+            .map(drop)
+    }
+}
+
+/// A command with nothing of our own environment but where programs are.
+fn clean(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    command
+        .env_clear()
+        .envs(env::var_os("PATH").map(|path| ("PATH", path)))
+        .current_dir("/");
+    command
+}
+
+/// The users of the agents, where there can be several. They need no account.
+const AGENTS: [u32; 2] = [1001, 1002];
+
+/// Nobody, on most systems.
+const STRANGER: u32 = 65_534;

@@ -1,0 +1,209 @@
+//! What the command lines of both programs have in common, and how both end.
+
+use std::fmt::Write as _;
+use std::future::Future;
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use ipc::SocketPath;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::ConfigError;
+use crate::events::Outlet;
+
+/// Where the daemon and its agents meet.
+#[derive(Args, Clone, Debug)]
+#[group(multiple = false)]
+pub struct Place {
+    /// Meet at the socket of the whole machine (the default for root)
+    #[arg(long)]
+    system: bool,
+    /// Meet at a socket of this user (the default for everyone else)
+    #[arg(long)]
+    user: bool,
+    /// Meet at this path
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
+}
+
+impl Place {
+    /// The path of the socket.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such place for this user, or the path is too long.
+    pub fn path(&self) -> Result<SocketPath, Failure> {
+        let is_root = nix::unistd::geteuid().is_root();
+        let path = match &self.socket {
+            Some(path) => SocketPath::at(path),
+            None if self.system || (is_root && !self.user) => SocketPath::system(SERVICE),
+            None => SocketPath::user(SERVICE),
+        };
+        path.map_err(|error| Failure::ipc("cannot use the socket path", error))
+    }
+}
+
+const SERVICE: &str = "com.example.drift";
+
+/// What a program says while it runs.
+#[derive(Args, Clone, Debug)]
+pub struct Output {
+    /// Log to standard error what passes this filter, such as `debug` or `ipc=trace,info`
+    #[arg(long, value_name = "FILTER", default_value = "info")]
+    log: EnvFilterText,
+    /// Print events to standard output, one JSON object a line
+    #[arg(long)]
+    json: bool,
+}
+
+impl Output {
+    /// Starts logging and gives the way out for events.
+    #[must_use]
+    pub fn start(&self) -> Outlet {
+        let filter = EnvFilter::new(&self.log.0);
+        let log = tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(io::stderr);
+        log.with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
+            .init();
+        if self.json {
+            Outlet::Stdout
+        } else {
+            Outlet::Nowhere
+        }
+    }
+}
+
+/// A filter that has been found well-formed; the real one cannot be cloned.
+#[derive(Clone, Debug)]
+struct EnvFilterText(String);
+
+impl std::str::FromStr for EnvFilterText {
+    type Err = tracing_subscriber::filter::ParseError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        EnvFilter::try_new(text).map(|_| Self(text.to_owned()))
+    }
+}
+
+/// Why a program ends early.
+#[non_exhaustive]
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The configuration cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The other side, or the way to it.
+    #[error("{doing}")]
+    Ipc {
+        /// What was being done.
+        doing: &'static str,
+        /// What went wrong.
+        source: Box<ipc::Error>,
+    },
+    /// The machine.
+    #[error("{doing}")]
+    Io {
+        /// What was being done.
+        doing: &'static str,
+        /// What went wrong.
+        source: io::Error,
+    },
+    /// A single look found that something does not hold.
+    #[error("{0} of the checks do not hold")]
+    Drifted(usize),
+}
+
+impl Failure {
+    /// Says what was being done when the other side, or the way to it, failed.
+    #[must_use]
+    pub fn ipc(doing: &'static str, source: ipc::Error) -> Self {
+        Self::Ipc {
+            doing,
+            source: Box::new(source),
+        }
+    }
+
+    /// Says what was being done when the machine failed.
+    #[must_use]
+    pub const fn io(doing: &'static str, source: io::Error) -> Self {
+        Self::Io { doing, source }
+    }
+
+    /// The numbers are those of `sysexits.h`.
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::Config(_) => 78,
+            Self::Ipc { source, .. } => match source.code() {
+                ipc::Code::PermissionDenied | ipc::Code::Unauthenticated => REFUSED,
+                ipc::Code::Unavailable => 69,
+                _ => 1,
+            },
+            Self::Io { .. } => 71,
+            Self::Drifted(_) => 1,
+        }
+    }
+
+    fn remedy(&self) -> Option<&'static str> {
+        let Self::Ipc { source, .. } = self else {
+            return None;
+        };
+        match source.code() {
+            ipc::Code::PermissionDenied | ipc::Code::Unauthenticated => Some(
+                "the daemon lets in root, its own user and those of --allow-uid; \
+                 the agent trusts root and --trust-uid",
+            ),
+            ipc::Code::Unavailable => Some("is daemon-example running, and at this socket?"),
+            _ => None,
+        }
+    }
+}
+
+/// The exit code of a program that the other side did not let in, or that did not trust it.
+pub const REFUSED: u8 = 77;
+
+/// Ends `program`: a failure is told in one line, with its causes and what to do.
+#[must_use]
+pub fn end(program: &str, result: Result<(), Failure>) -> ExitCode {
+    let Err(failure) = result else {
+        return ExitCode::SUCCESS;
+    };
+    let line = line(program, &failure);
+    // Without standard error there is nobody to tell; the code remains.
+    writeln!(io::stderr(), "{line}").ok();
+    ExitCode::from(failure.exit_code())
+}
+
+fn line(program: &str, failure: &Failure) -> String {
+    let mut line = format!("{program}: {failure}");
+    let mut cause = std::error::Error::source(failure);
+    while let Some(error) = cause {
+        write!(line, ": {error}").ok();
+        cause = error.source();
+    }
+    if let Some(remedy) = failure.remedy() {
+        write!(line, " ({remedy})").ok();
+    }
+    line.replace('\n', " ")
+}
+
+/// Waits for the wish to stop, by Ctrl-C or from a supervisor. Signals count from this call on.
+///
+/// # Errors
+///
+/// When the system takes no more signal handlers.
+pub fn stop_signal() -> Result<impl Future<Output = ()> + Send, Failure> {
+    let install =
+        |kind| signal(kind).map_err(|source| Failure::io("cannot wait for signals", source));
+    let mut interrupt = install(SignalKind::interrupt())?;
+    let mut terminate = install(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
