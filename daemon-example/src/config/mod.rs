@@ -230,6 +230,12 @@ mod tests {
     }
 
     #[test]
+    fn the_file_that_comes_with_the_daemon_is_read() {
+        let config = parse(include_str!("../../drift.toml")).unwrap();
+        assert_eq!(config.entries.len(), 5);
+    }
+
+    #[test]
     fn every_mistake_is_named_with_file_line_and_key() {
         for &(text, line, message) in MISTAKES {
             let complaint = complaint(text);

@@ -30,9 +30,11 @@ impl Place {
         };
         let folder = tempfile::Builder::new()
             .prefix("drift-")
-            .permissions(Permissions::from_mode(mode))
             .tempdir_in(base)
             .map_err(Trouble::io("make a folder for the demo"))?;
+        // Afterwards, because the umask has a say in the mode at birth.
+        fs::set_permissions(folder.path(), Permissions::from_mode(mode))
+            .map_err(Trouble::io("open the folder of the demo"))?;
         let listener = TcpListener::bind("127.0.0.1:0").map_err(Trouble::io("listen on a port"))?;
         let place = Self { folder, listener };
         fs::write(place.canary(), "").map_err(Trouble::io("write the canary"))?;

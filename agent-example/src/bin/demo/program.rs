@@ -139,7 +139,7 @@ impl Program {
             Err(trouble) => return trouble,
         };
         let log = fs::read_to_string(&self.log).unwrap_or_default();
-        let lines: Vec<&str> = log.lines().collect();
+        let lines: Vec<&str> = log.trim().lines().collect();
         let log = lines[lines.len().saturating_sub(LOG_LINES)..].join("\n");
         Trouble::Ended {
             program: self.name.clone(),
