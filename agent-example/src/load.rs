@@ -68,7 +68,7 @@ fn progress(session: &Session) {
 
 /// Log lines, in one stream that the daemon answers once.
 async fn log(session: &Session, lines: u64) -> Result<(), Error> {
-    let mut upload = session.drift.log().await?;
+    let upload = session.drift.log().await?;
     let summary = session.tally.call(async {
         for line in 0..lines {
             upload

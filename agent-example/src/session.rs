@@ -25,6 +25,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let (latest, checks) = watch::channel(Vec::new());
     let client = Client::builder(arguments.place.path()?)
         .trust(trusted)
+        .connect_within(arguments.wait)
         .deadline(CALL_LIMIT)
         .service(proto::AgentServer::new(Checker::new(
             Arc::clone(&tally),

@@ -42,7 +42,7 @@ impl Place {
             None if self.system || (is_root && !self.user) => SocketPath::system(SERVICE),
             None => SocketPath::user(SERVICE),
         };
-        path.map_err(|error| Failure::ipc("cannot use the socket path", error))
+        path.map_err(Failure::Path)
     }
 }
 
@@ -96,6 +96,9 @@ pub enum Failure {
     /// The configuration cannot be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// There is no such place to meet, or no socket can be there.
+    #[error("cannot use the socket path")]
+    Path(#[source] ipc::PathError),
     /// The other side, or the way to it.
     #[error("{doing}")]
     Ipc {
@@ -136,9 +139,10 @@ impl Failure {
     /// The numbers are those of `sysexits.h`.
     fn exit_code(&self) -> u8 {
         match self {
-            Self::Config(_) => 78,
+            Self::Config(_) | Self::Path(_) => 78,
             Self::Ipc { source, .. } => match source.code() {
-                ipc::Code::PermissionDenied | ipc::Code::Unauthenticated => REFUSED,
+                _ if matches!(**source, ipc::Error::Bind(_)) => 71,
+                _ if is_kept_out(source) => REFUSED,
                 ipc::Code::Unavailable => 69,
                 _ => 1,
             },
@@ -152,13 +156,31 @@ impl Failure {
             return None;
         };
         match source.code() {
-            ipc::Code::PermissionDenied | ipc::Code::Unauthenticated => Some(
+            _ if is_taken(source) => {
+                Some("a second daemon needs a socket of its own, see --socket")
+            }
+            _ if is_kept_out(source) => Some(
                 "the daemon lets in root, its own user and those of --allow-uid; \
                  the agent trusts root and --trust-uid",
             ),
             ipc::Code::Unavailable => Some("is daemon-example running, and at this socket?"),
             _ => None,
         }
+    }
+}
+
+fn is_taken(error: &ipc::Error) -> bool {
+    matches!(error, ipc::Error::Bind(why) if matches!(**why, ipc::BindError::InUse { .. }))
+}
+
+/// Whether the daemon, the agent or the mode of the socket stands in the way.
+fn is_kept_out(error: &ipc::Error) -> bool {
+    match error {
+        ipc::Error::Connect(why) => matches!(**why, ipc::ConnectError::NotAllowed { .. }),
+        other => matches!(
+            other.code(),
+            ipc::Code::PermissionDenied | ipc::Code::Unauthenticated
+        ),
     }
 }
 

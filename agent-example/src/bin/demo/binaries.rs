@@ -64,6 +64,18 @@ fn executable(messages: &str, name: &str) -> Option<PathBuf> {
 }
 
 impl Binaries {
+    /// Those that somebody else built. The programs are started in another folder, so paths are made whole.
+    pub(crate) fn given(daemon: &Path, agent: &Path) -> Result<Self, Trouble> {
+        let whole = |path: &Path| {
+            path.canonicalize()
+                .map_err(Trouble::io(format!("find {}", path.display())))
+        };
+        Ok(Self {
+            daemon: whole(daemon)?,
+            agent: whole(agent)?,
+        })
+    }
+
     /// Makes sure that every user can run the programs: copies them where that is not so now.
     pub(crate) fn reachable(self, folder: &Path) -> Result<Self, Trouble> {
         Ok(Self {

@@ -1,0 +1,83 @@
+//! The daemon's program as a person meets it.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn daemon(config: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_daemon-example"))
+        .arg("--config")
+        .arg(config)
+        .args(arguments)
+        .output()
+        .expect("the daemon starts")
+}
+
+fn with_config(text: &str) -> (tempfile::TempDir, PathBuf) {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("drift.toml");
+    fs::write(&path, text).expect("a file");
+    // Whatever the umask: a file that others can write to is refused.
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("its mode");
+    (dir, path)
+}
+
+/// Standard error, which must be one line for people and no backtrace.
+fn complaint(output: &Output) -> String {
+    let text = String::from_utf8(output.stderr.clone()).expect("text");
+    assert_eq!(text.lines().count(), 1, "{text}");
+    text
+}
+
+#[test]
+fn a_mistake_in_the_file_is_told_in_one_line_with_its_place() {
+    let (_dir, path) = with_config("interval = \"1s\"\ninterfal = \"2s\"\n");
+    let output = daemon(&path, &["--once"]);
+    assert_eq!(output.status.code(), Some(78));
+    let complaint = complaint(&output);
+    assert!(
+        complaint.contains(&format!("{}:2: unknown field `interfal`", path.display())),
+        "{complaint}"
+    );
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let output = daemon(Path::new("/no/such/drift.toml"), &["--once"]);
+    assert_eq!(output.status.code(), Some(78));
+    let complaint = complaint(&output);
+    assert!(
+        complaint.contains("/no/such/drift.toml: No such file"),
+        "{complaint}"
+    );
+}
+
+#[test]
+fn one_look_tells_what_holds_and_ends_well_only_if_all_does() {
+    let good = "[[check]]\nname = \"yes\"\ncommand.argv = [\"true\"]\n";
+    let (_dir, path) = with_config(good);
+    let output = daemon(&path, &["--once"]);
+    assert!(output.status.success());
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "yes: holds\n");
+    fs::write(
+        &path,
+        format!("{good}[[check]]\nname = \"no\"\ncommand.argv = [\"false\"]\n"),
+    )
+    .unwrap();
+    let output = daemon(&path, &["--once"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        complaint(&output),
+        "daemon-example: 1 of the checks do not hold\n"
+    );
+    let found = "no: false: expected exit status: 0, found exit status: 1";
+    assert!(String::from_utf8(output.stdout).unwrap().contains(found));
+}
+
+#[test]
+fn a_log_filter_that_is_none_is_refused_before_anything_starts() {
+    let (_dir, path) = with_config("");
+    let output = daemon(&path, &["--log", "ipc=loud"]);
+    assert_eq!(output.status.code(), Some(2));
+}
