@@ -203,7 +203,11 @@ fn line(program: &str, failure: &Failure) -> String {
     let mut line = format!("{program}: {failure}");
     let mut cause = std::error::Error::source(failure);
     while let Some(error) = cause {
-        write!(line, ": {error}").ok();
+        let text = error.to_string();
+        // A status is told by itself elsewhere, and so repeats its cause.
+        if !line.contains(&text) {
+            write!(line, ": {text}").ok();
+        }
         cause = error.source();
     }
     if let Some(remedy) = failure.remedy() {
@@ -212,7 +216,7 @@ fn line(program: &str, failure: &Failure) -> String {
     line.replace('\n', " ")
 }
 
-/// Waits for the wish to stop, by Ctrl-C or from a supervisor. Signals count from this call on.
+/// Waits for the wish to stop: Ctrl-C, a closed terminal, or a supervisor. Signals count from this call on.
 ///
 /// # Errors
 ///
@@ -221,10 +225,12 @@ pub fn stop_signal() -> Result<impl Future<Output = ()> + Send, Failure> {
     let install =
         |kind| signal(kind).map_err(|source| Failure::io("cannot wait for signals", source));
     let mut interrupt = install(SignalKind::interrupt())?;
+    let mut hangup = install(SignalKind::hangup())?;
     let mut terminate = install(SignalKind::terminate())?;
     Ok(async move {
         tokio::select! {
             _ = interrupt.recv() => {}
+            _ = hangup.recv() => {}
             _ = terminate.recv() => {}
         }
     })

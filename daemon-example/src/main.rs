@@ -96,7 +96,7 @@ async fn serve(arguments: Arguments, source: Source, config: Config) -> Result<(
         .bind()
         .map_err(|error| Failure::ipc("cannot start", error))?;
     let uid = nix::unistd::geteuid().as_raw();
-    tracing::info!(uid, "watching");
+    tracing::info!(uid, path = %server.path(), "watching");
     outlet.tell(&Event::Ready { uid });
     let until = async {
         signal.await;

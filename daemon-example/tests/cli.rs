@@ -1,9 +1,13 @@
 //! The daemon's program as a person meets it.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 fn daemon(config: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_daemon-example"))
@@ -80,4 +84,67 @@ fn a_log_filter_that_is_none_is_refused_before_anything_starts() {
     let (_dir, path) = with_config("");
     let output = daemon(&path, &["--log", "ipc=loud"]);
     assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn a_path_too_long_for_a_socket_is_told_at_once() {
+    let (_dir, config) = with_config("");
+    let path = format!("/tmp/{}", "x".repeat(295));
+    let output = daemon(&config, &["--log", "off", "--socket", &path]);
+    assert_eq!(output.status.code(), Some(78));
+    let complaint = complaint(&output);
+    let found = "is too long for a socket";
+    assert!(complaint.contains(found), "{complaint}");
+}
+
+#[test]
+fn a_second_daemon_on_the_same_path_names_the_first_and_leaves_it_alone() {
+    let (dir, config) = with_config("");
+    let socket = dir.path().join("d.sock");
+    let first = listening(&config, &socket);
+    let at = ["--log", "off", "--socket", socket.to_str().unwrap()];
+    let output = daemon(&config, &at);
+    assert_eq!(output.status.code(), Some(71));
+    let complaint = complaint(&output);
+    let pid = format!("served by another process, pid {} ", first.id());
+    assert!(complaint.contains(&pid), "{complaint}");
+    assert!(socket.exists());
+    assert_eq!(stop(first, Signal::SIGTERM).status.code(), Some(0));
+}
+
+#[test]
+fn a_daemon_told_to_stop_tells_what_it_counted_and_takes_its_socket_away() {
+    let (dir, config) = with_config("");
+    let socket = dir.path().join("d.sock");
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        let output = stop(listening(&config, &socket), signal);
+        assert_eq!(output.status.code(), Some(0));
+        let events = String::from_utf8(output.stdout).unwrap();
+        assert!(events.starts_with("{\"event\":\"daemon_ends\""), "{events}");
+        assert!(!socket.exists());
+    }
+}
+
+/// A daemon that has said that it listens.
+fn listening(config: &Path, socket: &Path) -> Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_daemon-example"));
+    command.args(["--json", "--log", "off", "--config"]);
+    command.arg(config).arg("--socket").arg(socket);
+    let mut child = command
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the daemon starts");
+    let mut line = String::new();
+    // Of one byte, so that it takes nothing of what comes later.
+    BufReader::with_capacity(1, child.stdout.as_mut().expect("its events"))
+        .read_line(&mut line)
+        .expect("an event");
+    assert!(line.contains("ready"), "{line}");
+    child
+}
+
+fn stop(daemon: Child, signal: Signal) -> Output {
+    let pid = daemon.id().try_into().map(Pid::from_raw);
+    kill(pid.expect("a pid"), signal).expect("a daemon that lives");
+    daemon.wait_with_output().expect("its end")
 }

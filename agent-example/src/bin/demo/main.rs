@@ -59,6 +59,8 @@ enum Trouble {
         status: String,
         log: String,
     },
+    #[error("{0} ended without saying what it counted")]
+    Uncounted(&'static str),
     #[error("the stranger was not refused but ended with {0}")]
     LetIn(String),
     #[error("not over after {}; `--limit` gives it longer", humantime(*.0))]
@@ -136,7 +138,9 @@ async fn run(arguments: &Arguments, screen: &Screen) -> Result<Outcome, Trouble>
     };
     // Whichever comes first, the other is dropped, and with it every program and folder.
     tokio::select! {
-        result = show => result,
+        // Ctrl-C ends cargo too: that the build failed is not the news then.
+        biased;
         () = stop => Err(Trouble::Stopped),
+        result = show => result,
     }
 }

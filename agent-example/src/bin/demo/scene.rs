@@ -54,13 +54,10 @@ pub(crate) async fn play(
     screen.step("both agents were told; stopping");
     let (one, two) = tokio::try_join!(one.stop(), two.stop())?;
     let daemon = daemon.stop().await?;
-    let agents = [one, two]
-        .into_iter()
-        .filter_map(|told| told.agent)
-        .collect();
+    let counted = |told: Told| told.agent.ok_or(Trouble::Uncounted("an agent"));
     Ok(Outcome {
-        agents,
-        daemon: daemon.daemon.unwrap_or_default(),
+        agents: vec![counted(one)?, counted(two)?],
+        daemon: daemon.daemon.ok_or(Trouble::Uncounted("the daemon"))?,
         refused_strangers,
     })
 }
@@ -197,6 +194,8 @@ impl Stage<'_> {
 fn clean(program: &Path) -> Command {
     let mut command = Command::new(program);
     command
+        // Ctrl-C is for the demo to act upon; it ends what it started.
+        .process_group(0)
         .env_clear()
         .envs(env::var_os("PATH").map(|path| ("PATH", path)))
         .current_dir("/");

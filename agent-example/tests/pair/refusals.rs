@@ -1,0 +1,96 @@
+//! How an agent ends that has no daemon to work for.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+use nix::unistd::geteuid;
+
+use crate::programs::{AGENT, Stand, USER, complaint};
+
+#[test]
+fn an_agent_without_a_daemon_says_so_in_one_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = Command::new(AGENT)
+        .arg("--socket")
+        .arg(dir.path().join("nobody.sock"))
+        .args(["--log", "off", "--wait", "0s"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(69));
+    let complaint = complaint(&output);
+    assert!(
+        complaint.contains("is daemon-example running"),
+        "{complaint}"
+    );
+}
+
+#[test]
+fn a_path_too_long_for_a_socket_is_told_at_once() {
+    let output = Command::new(AGENT)
+        .arg("--socket")
+        .arg(format!("/tmp/{}", "x".repeat(295)))
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(78));
+    let complaint = complaint(&output);
+    assert!(
+        complaint.contains("is too long for a socket"),
+        "{complaint}"
+    );
+}
+
+#[test]
+fn an_agent_that_nobody_let_in_is_refused_and_told_who_may() {
+    if !geteuid().is_root() {
+        println!("skipped: needs root to be another user");
+        return;
+    }
+    let stand = Stand::new();
+    let _daemon = stand.start_daemon(0);
+    let output = stand.agent(USER, 0).output().unwrap();
+    assert_eq!(output.status.code(), Some(77));
+    let complaint = complaint(&output);
+    assert!(complaint.contains("the server refused us"), "{complaint}");
+    assert!(complaint.contains("--allow-uid"), "{complaint}");
+}
+
+#[test]
+fn an_agent_does_not_trust_a_daemon_of_just_anyone() {
+    let me = geteuid().as_raw();
+    let daemon = if me == 0 { USER } else { me };
+    let stand = Stand::new();
+    let _daemon = stand.start_daemon(daemon);
+    let output = stand.agent(me, daemon).output().unwrap();
+    assert_eq!(output.status.code(), Some(77));
+    let complaint = complaint(&output);
+    assert!(complaint.contains("is not trusted"), "{complaint}");
+    assert!(complaint.contains("--trust-uid"), "{complaint}");
+}
+
+#[test]
+fn an_agent_whose_daemon_is_killed_ends_and_says_why() {
+    let me = geteuid().as_raw();
+    let stand = Stand::new();
+    let daemon = stand.start_daemon(me);
+    let mut command = stand.agent(me, me);
+    command.args(["--json", "--trust-uid", &me.to_string()]);
+    let mut agent = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut events = BufReader::new(agent.stdout.take().unwrap()).lines();
+    let ready = events.next().unwrap().unwrap();
+    assert!(ready.contains("ready"), "{ready}");
+    drop(daemon);
+    let rest: Vec<_> = events.map(Result::unwrap).collect();
+    assert!(rest.last().unwrap().contains("agent_ends"), "{rest:?}");
+    let output = agent.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(69));
+    let complaint = complaint(&output);
+    assert_eq!(
+        complaint.matches("the peer closed the connection").count(),
+        1,
+        "{complaint}"
+    );
+}
