@@ -12,6 +12,11 @@ pub mod events;
 pub mod recent;
 pub mod rounds;
 
+/// The programs of the README, compiled as they stand there.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub mod readme {}
+
 /// Written by `ipc-build` from `proto/drift.proto`.
 pub mod proto {
     include!(concat!(env!("OUT_DIR"), "/drift.v1.rs"));

@@ -105,7 +105,7 @@ impl<T> Call<T> {
     }
 
     /// Adds metadata to the answer, should it be a success. A failure carries its own in
-    /// [`Status::with_metadata`].
+    /// [`Status::with_metadata`](crate::Status::with_metadata).
     pub fn answer_with(&self, key: &str, value: impl Into<Bytes>) {
         let CallContext {
             connection,
