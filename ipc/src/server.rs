@@ -146,7 +146,7 @@ impl Server {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future closes the socket and every connection at once.
+    /// Dropping the future stops as `stop` does, without waiting for the connections.
     pub async fn serve_until<F: Future>(self, stop: F) -> Result<(), Error> {
         let Self {
             listener,

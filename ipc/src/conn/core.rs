@@ -10,7 +10,7 @@ use bytes::BytesMut;
 use super::io::Writer;
 use super::slot::{Ending, Slot};
 use crate::error::ConnectionError;
-use crate::wire::{Engine, Key};
+use crate::wire::{Engine, Key, Role};
 
 /// The state of one connection.
 #[derive(Debug)]
@@ -134,6 +134,25 @@ impl Core {
     pub(crate) fn want(&mut self) -> Option<Waker> {
         self.wanted = true;
         self.task.take()
+    }
+
+    /// Asks the task to run if the end of this call may be the end of the connection.
+    pub(crate) fn want_if_ending(&mut self) -> Option<Waker> {
+        if self.closing || self.draining {
+            self.want()
+        } else {
+            None
+        }
+    }
+
+    /// Whether the end was asked for and nothing is left to do. A client that was dropped
+    /// still has its open calls; a server that drains has those of both sides.
+    pub(crate) fn is_finished(&self) -> bool {
+        let ours = self.engine.open_calls(Role::Caller);
+        let theirs = self.engine.open_calls(Role::Callee);
+        let closed = self.closing && ours == 0;
+        let drained = self.draining && ours == 0 && theirs == 0;
+        (closed || drained) && self.is_flushed()
     }
 
     /// Asks the task to run if its timer would come too late.

@@ -90,6 +90,7 @@ impl Connection {
         self.core.lock().unwrap_or_else(|poisoned| {
             let mut core = poisoned.into_inner();
             core.over.get_or_insert(ConnectionError::Shutdown);
+            wake(core.task.take());
             core
         })
     }
@@ -239,6 +240,7 @@ impl Connection {
             wakers.extend(core.want());
         }
         core.release(key);
+        wakers.extend(core.want_if_ending());
         drop(core);
         wake(wakers);
     }
@@ -247,7 +249,7 @@ impl Connection {
     pub(crate) fn release(&self, key: Key) {
         let mut core = self.lock();
         core.release(key);
-        let waker = if core.draining { core.want() } else { None };
+        let waker = core.want_if_ending();
         drop(core);
         wake(waker);
     }

@@ -18,7 +18,7 @@ use super::{Connection, events, now, wake};
 use crate::error::ConnectionError;
 use crate::incoming::{Incoming, run};
 use crate::sync::Arc;
-use crate::wire::{Role, Violation};
+use crate::wire::Violation;
 
 /// The task that owns the reading side of a connection.
 #[derive(Debug)]
@@ -241,8 +241,7 @@ impl Task {
         if let Some(reason) = &core.over {
             return Err(reason.clone());
         }
-        let idle = core.engine.open_calls(Role::Callee) == 0;
-        if (core.closing || core.draining && idle) && core.is_flushed() {
+        if core.is_finished() {
             return Err(ConnectionError::Shutdown);
         }
         Ok(())
