@@ -34,14 +34,14 @@ mod status;
 mod limits;
 // Bytes and rules, without IO.
 pub mod wire;
+// The framing alone.
+pub mod codec;
 // The one door to locks.
 mod sync;
 // The kernel, in a handful of safe functions.
 mod sys;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
-// The framing alone.
-pub mod codec;
 // What the fuzz targets call.
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;

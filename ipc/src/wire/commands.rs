@@ -300,13 +300,10 @@ impl<T: Default> Engine<T> {
     /// The id of the call that this side opened last; 0 if there is none.
     #[must_use]
     pub fn last_opened(&self) -> u32 {
-        let first = self.side.first_id();
-        let next = self.next_id.map_or(u32::MAX, CallId::get);
-        if next == first {
-            0
-        } else {
-            next.saturating_sub(2)
-        }
+        // The last id of a side has no next: it is 2^32 - 1 if odd, 2^32 - 2 if even.
+        let last = u32::MAX.saturating_sub(self.side.first_id().saturating_sub(1));
+        let before = |next: CallId| next.get().saturating_sub(2);
+        self.next_id.map_or(last, before)
     }
 
     /// What the peer accepts.

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::super::call::{Role, Side, State};
-use super::super::calls::Call;
-use super::super::credit::Window;
-use super::super::header::HEADER_LEN;
 use super::Model;
 use super::peer::{Known, Peer};
+use crate::wire::call::{Role, Side, State};
+use crate::wire::calls::Call;
+use crate::wire::credit::Window;
+use crate::wire::header::HEADER_LEN;
 
 impl Model {
     /// What holds after each step, whatever the peer is.

@@ -38,13 +38,13 @@ pub(crate) struct Outcome {
     pub(crate) violation: Option<Violation>,
 }
 
-/// Runs the operations and checks after each that the engines kept their promises.
+/// Runs the operations, on a clock that starts at `base`, and checks after each that the engines kept their promises.
 ///
 /// # Panics
 ///
 /// Where they did not.
-pub(crate) fn run(ops: &[Op]) -> Outcome {
-    let mut model = Model::new();
+pub(crate) fn run(ops: &[Op], base: Instant) -> Outcome {
+    let mut model = Model::new(base);
     for op in ops {
         if let Err(violation) = model.apply(op) {
             let honest = !model.hostile && violation != Violation::FrameTimeout;
@@ -75,11 +75,7 @@ struct Model {
 }
 
 impl Model {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "one base; the clock is only added to"
-    )]
-    fn new() -> Self {
+    fn new(base: Instant) -> Self {
         let connecting = Limits {
             max_frame: 1_024,
             max_message: 8_192,
@@ -96,7 +92,7 @@ impl Model {
             ..connecting
         };
         Self {
-            now: Instant::now(),
+            now: base,
             hostile: false,
             connecting: Peer::new(Side::Connecting, &connecting, &established(&accepting)),
             accepting: Peer::new(Side::Accepting, &accepting, &established(&connecting)),

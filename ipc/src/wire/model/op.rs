@@ -1,6 +1,6 @@
 //! What can happen to a pair of engines, and how bytes spell it.
 
-use super::super::call::Side;
+use crate::wire::call::Side;
 
 /// One step of a run. `pick` chooses among the calls that the side knows.
 #[derive(Clone, Debug, PartialEq, Eq)]

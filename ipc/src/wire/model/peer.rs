@@ -5,16 +5,16 @@ use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 
-use super::super::call::{CallId, Key, Role, Side};
-use super::super::engine::{Engine, Event};
-use super::super::handshake::Established;
-use super::super::header::HEADER_LEN;
-use super::super::messages::End;
-use super::super::outbox::Body;
-use super::super::receive::Whole;
-use super::super::violation::Violation;
 use super::{Opening, failed};
 use crate::limits::Limits;
+use crate::wire::call::{CallId, Key, Role, Side};
+use crate::wire::engine::{Engine, Event};
+use crate::wire::handshake::Established;
+use crate::wire::header::HEADER_LEN;
+use crate::wire::messages::End;
+use crate::wire::outbox::Body;
+use crate::wire::receive::Whole;
+use crate::wire::violation::Violation;
 
 #[derive(Debug)]
 pub(super) struct Peer {

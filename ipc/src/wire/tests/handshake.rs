@@ -225,7 +225,7 @@ fn frames_of_the_handshake_have_a_limit_of_their_own() {
 
 #[test]
 fn a_peer_that_is_turned_away_learns_why() {
-    // HSK-2 PRE-1
+    // PRE-1
     let out = turn_away(false, 64, &"no".repeat(2_000));
     assert!(out.starts_with(&PREFACE));
     let Err(Failure::GoAway(GoAway {

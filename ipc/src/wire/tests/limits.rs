@@ -170,7 +170,12 @@ fn a_last_chunk_that_was_handed_over_counts_no_more() {
     let mut rig = Rig::new(Side::Accepting, |ours, _| ours.max_calls = 1);
     let key = rig.called(call(1, true));
     rig.engine.send(key, body_of(100_000), true).unwrap();
-    assert_eq!(names(&rig.says()), ["message 1 more", "message 1 end"]);
+    assert_eq!(names(&rig.writes()), ["message 1 more"]);
+    assert_eq!(names(&rig.writes()), ["message 1 end"]);
+    assert!(
+        rig.engine.is_flushed(),
+        "nothing is left that would be written"
+    );
     rig.called(call(3, true));
 }
 

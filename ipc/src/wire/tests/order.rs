@@ -6,7 +6,6 @@ use super::*;
 
 #[test]
 fn control_passes_messages_that_wait() {
-    // HDR-5
     let mut rig = Rig::accepting();
     let key = rig.called(call(1, true));
     rig.engine.send(key, body_of(100), false).unwrap();
@@ -57,7 +56,9 @@ fn no_chunk_is_larger_than_65536_even_for_a_peer_that_takes_more() {
     // CHK-3 HDR-1
     let mut rig = Rig::new(Side::Connecting, |_, theirs| theirs.max_frame = 1 << 20);
     rig.open(Some(200_000), true);
-    for frame in rig.says() {
+    let said = rig.says();
+    assert_eq!(said.len(), 5, "{:?}", names(&said));
+    for frame in said {
         if let Frame::Message { payload, .. } = frame {
             assert!(payload.len() <= 65_536);
         }
@@ -108,9 +109,11 @@ fn an_end_waits_behind_the_chunks_before_it() {
 fn ids_rise_by_two_from_the_first_of_the_side() {
     // IDS-1 IDS-2
     let mut rig = Rig::connecting();
+    assert_eq!(rig.engine.last_opened(), 0);
     for _ in 0..3 {
         rig.open(Some(0), true);
     }
+    assert_eq!(rig.engine.last_opened(), 5);
     assert_eq!(
         names(&rig.says()),
         ["call 1 end", "call 3 end", "call 5 end"]
@@ -128,6 +131,7 @@ fn no_call_follows_the_last_id() {
     rig.engine.next_id = CallId::parse(u32::MAX);
     let key = rig.open(None, false);
     assert_eq!(rig.engine.id(key), CallId::parse(u32::MAX));
+    assert_eq!(rig.engine.last_opened(), u32::MAX);
     let refused = rig.engine.open(open(None, false));
     assert_eq!(refused, Err(OpenError::GoingAway));
     assert!(rig.hear(end(u32::MAX, 0)).is_ok());
