@@ -275,6 +275,17 @@ fn only_the_caller_may_cancel() {
 }
 
 #[test]
+fn nothing_is_told_of_a_call_that_its_owner_let_go() {
+    let mut rig = Rig::accepting();
+    let key = rig.called(call(1, false));
+    rig.engine.send(key, body_of(5), false).unwrap();
+    rig.engine.release(key);
+    let frames = [message(1, Flags::NONE, 3), end(1, 0), cancel(1)];
+    assert!(rig.hear(frames.concat()).unwrap().is_empty());
+    assert_eq!(rig.engine.calls.iter().count(), 0, "CANCEL ended it");
+}
+
+#[test]
 fn a_failed_call_ends_at_once_whatever_waits() {
     let mut rig = Rig::new(Side::Accepting, |_, theirs| theirs.initial_credit = 1_024);
     let key = rig.called(call(1, true));
