@@ -1,7 +1,7 @@
 //! The protocol without IO: bytes in, bytes and events out, and the time is told.
 //!
 //! Below here there is no socket, clock, task, lock or async code, and nothing
-//! of ours but [`crate::Limits`]. PROTOCOL.md is the text this code follows.
+//! of ours but `crate::limits`. PROTOCOL.md is the text this code follows.
 #![warn(
     clippy::arithmetic_side_effects,
     clippy::as_conversions,
