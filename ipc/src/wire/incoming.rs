@@ -231,9 +231,8 @@ impl<T: Default> Engine<T> {
 
     /// The same, for frames that only an owner can use: `None` as well if it has let go.
     fn step_owned(&mut self, id: CallId, input: Input) -> Result<Option<Key>, Violation> {
-        let owned = |key: &Key| self.calls.get(*key).is_some_and(|call| !call.orphan);
-        let owned = self.calls.find(id).is_some_and(|key| owned(&key));
-        Ok(self.step(id, input)?.filter(|_| owned))
+        let key = self.step(id, input)?;
+        Ok(key.filter(|key| self.calls.get(*key).is_some_and(|call| !call.orphan)))
     }
 
     /// Gives the peer credit for a call, if some is due.
