@@ -4,20 +4,13 @@ use std::fmt;
 use std::time::Duration;
 
 use prost::Message;
-use tokio::time::Instant;
 
 use crate::conn::Connection;
-use crate::error::{ConnectionError, Error};
-use crate::limits::Limits;
-use crate::link::Link;
-use crate::path::SocketPath;
+use crate::error::ConnectionError;
+use crate::method::Method;
 use crate::peer::Peer;
-use crate::policy::Policy;
 use crate::request::{Bidirectional, ClientStreaming, OneWay, Request, ServerStreaming, Unary};
-use crate::service::{Method, Service};
-use crate::socket;
 use crate::sync::Arc;
-use crate::wire::Side;
 
 /// Calls the other end of a connection. Clones share the connection.
 ///
@@ -34,18 +27,6 @@ pub struct Client {
 struct Owner(Arc<Connection>);
 
 impl Client {
-    /// A client for the daemon at `path`.
-    pub fn builder(path: SocketPath) -> ClientBuilder {
-        ClientBuilder {
-            path,
-            trust: Policy::default(),
-            services: Vec::new(),
-            limits: Limits::default(),
-            timeout: None,
-            patience: Duration::from_secs(5),
-        }
-    }
-
     /// A client on a connection that lives by itself.
     pub(crate) fn borrowed(connection: Arc<Connection>) -> Self {
         Self {
@@ -148,78 +129,5 @@ impl fmt::Debug for Client {
 impl Drop for Owner {
     fn drop(&mut self) {
         self.0.close_when_flushed();
-    }
-}
-
-/// Puts a [`Client`] together.
-#[must_use = "a builder does nothing until `connect`"]
-pub struct ClientBuilder {
-    path: SocketPath,
-    trust: Policy,
-    services: Vec<Arc<dyn Service>>,
-    limits: Limits,
-    timeout: Option<Duration>,
-    patience: Duration,
-}
-
-impl ClientBuilder {
-    /// Who may answer; a squatter on the path is refused. Default: root and our own user.
-    pub fn trust(mut self, policy: Policy) -> Self {
-        self.trust = policy;
-        self
-    }
-
-    /// Offers a service for calls the other way.
-    pub fn service(mut self, service: impl Service) -> Self {
-        self.services.push(Arc::new(service));
-        self
-    }
-
-    /// A deadline for every call; a call may choose its own. Default: none.
-    pub fn deadline(mut self, timeout: Duration) -> Self {
-        self.timeout = Some(timeout);
-        self
-    }
-
-    /// How long to wait for a daemon that is not there yet. Default 5 s; a daemon that
-    /// launchd respawns may take 10 s.
-    pub fn connect_within(mut self, patience: Duration) -> Self {
-        self.patience = patience;
-        self
-    }
-
-    /// Bounds other than the default ones.
-    pub fn limits(mut self, limits: Limits) -> Self {
-        self.limits = limits;
-        self
-    }
-
-    /// Connects, checks who answers, and agrees on the terms.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Connect`] if nobody took the connection in time, [`Error::Handshake`] if the
-    /// two sides did not come to terms, [`Error::Build`] and [`Error::Policy`] for what was
-    /// put together wrongly.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future closes what it opened.
-    pub async fn connect(self) -> Result<Client, Error> {
-        let trust = self.trust.resolve()?;
-        let link = Link::new(Side::Connecting, self.services, self.limits)?;
-        let deadline = Instant::now() + self.patience;
-        let socket = socket::connect(&self.path, deadline).await?;
-        link.connect(socket, &trust, self.timeout).await
-    }
-}
-
-impl fmt::Debug for ClientBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ClientBuilder")
-            .field("path", &self.path)
-            .field("trust", &self.trust)
-            .field("limits", &self.limits)
-            .finish_non_exhaustive()
     }
 }

@@ -6,7 +6,6 @@ use crate::limits::InvalidLimit;
 use crate::path::PathError;
 use crate::peer::PeerError;
 use crate::policy::{Denied, PolicyError};
-use crate::service::BuildError;
 use crate::socket::{AcceptError, BindError, ConnectError, InheritError};
 use crate::status::{Code, Status};
 use crate::sync::Arc;
@@ -225,6 +224,23 @@ impl HandshakeError {
             Self::Lost(reason) => reason.code(),
         }
     }
+}
+
+/// Why a server or client cannot be built; decidable by reading the code.
+#[non_exhaustive]
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BuildError {
+    /// Two methods share a 32-bit id, or a service was added twice.
+    #[error("methods {first} and {second} have the same id; rename one")]
+    Collision {
+        /// The one that was there.
+        first: &'static str,
+        /// The one that was added.
+        second: &'static str,
+    },
+    /// A limit is out of range.
+    #[error(transparent)]
+    Limit(#[from] InvalidLimit),
 }
 
 /// A handler may use `?` on what it calls; the status keeps its code.

@@ -8,18 +8,18 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::{Bytes, BytesMut};
 use prost::Message;
-use tracing::{Instrument, debug_span, warn};
+use tracing::{Instrument, warn};
 
 use crate::call::{Call, CallContext};
 use crate::conn::events::Arrived;
 use crate::conn::{Connection, Held};
+use crate::method::{Method, Shape};
 use crate::outgoing::{Encode, body};
-use crate::service::{Method, Shape};
 use crate::status::Status;
 use crate::stream::{Receiver, Sender};
 use crate::sync::Arc;
-use crate::wire::SendError;
 use crate::wire::messages::End;
+use crate::wire::{CallId, Key, SendError};
 
 /// A call of the peer that nobody has handled yet; given to [`Service::call`](crate::Service).
 pub struct Incoming {
@@ -123,7 +123,7 @@ impl Incoming {
         Handling(None)
     }
 
-    fn refuse(self, status: &Status) {
+    pub(crate) fn refuse(self, status: &Status) {
         let (answer, _) = self.split(|call| call);
         answer.refuse(status);
     }
@@ -181,6 +181,44 @@ impl Handling {
     fn new(handler: impl Future<Output = ()> + Send + 'static) -> Self {
         Self(Some(Box::pin(handler)))
     }
+
+    /// Polls the handler once where it is; only one that must wait becomes a task.
+    pub(crate) fn start(self, call: &Place<'_>) {
+        let Place {
+            connection,
+            key,
+            id,
+            method,
+        } = *call;
+        let Self(Some(handling)) = self else { return };
+        let guarded = Guarded {
+            handling: Some(handling),
+            method,
+        };
+        let mut guarded = guarded.in_current_span();
+        let first = Pin::new(&mut guarded).poll(&mut Context::from_waker(Waker::noop()));
+        if first.is_ready() {
+            return;
+        }
+        if method.shape() == Shape::Unary {
+            connection.lock().enter(key);
+        }
+        let task = connection.handlers.spawn(guarded).abort_handle();
+        let mut core = connection.lock();
+        if core.engine.id(key) == Some(id)
+            && let Some(slot) = core.engine.user_mut(key)
+        {
+            slot.task = Some(task);
+        }
+    }
+}
+
+/// Which call is to be started, and where.
+pub(crate) struct Place<'a> {
+    pub(crate) connection: &'a Arc<Connection>,
+    pub(crate) key: Key,
+    pub(crate) id: CallId,
+    pub(crate) method: &'static Method,
 }
 
 /// What came with the CALL frame.
@@ -295,48 +333,6 @@ async fn request<Req: Message + Default>(
     let request = request.map_err(|e| Status::internal(format!("the request does not parse: {e}")));
     let request = request?;
     Ok(head.map(|_| request))
-}
-
-/// Runs a call: polled once where it is, and only if it must wait as a task of its own.
-pub(crate) fn run(incoming: Incoming) {
-    let connection = Arc::clone(&incoming.connection);
-    let (key, id) = (incoming.arrived.key, incoming.arrived.id);
-    let Some((service, index, method)) = connection.services.find(incoming.arrived.head.method)
-    else {
-        incoming.refuse(&Status::unimplemented("no such method"));
-        return;
-    };
-    if !connection.admits(method.required_access()) {
-        warn!(
-            rpc.method = method.path(),
-            peer.uid = connection.peer.uid(),
-            "access denied"
-        );
-        incoming.refuse(&Status::permission_denied("this method is not open to you"));
-        return;
-    }
-    let span = debug_span!("call", call.id = id.get(), rpc.method = method.path());
-    let Handling(handling) = span.in_scope(|| service.call(index, incoming));
-    let Some(handling) = handling else { return };
-    let mut guarded = Guarded {
-        handling: Some(handling),
-        method,
-    }
-    .instrument(span);
-    let first = Pin::new(&mut guarded).poll(&mut Context::from_waker(Waker::noop()));
-    if first.is_ready() {
-        return;
-    }
-    if method.shape() == Shape::Unary {
-        connection.lock().enter(key);
-    }
-    let task = connection.handlers.spawn(guarded).abort_handle();
-    let mut core = connection.lock();
-    if core.engine.id(key) == Some(id)
-        && let Some(slot) = core.engine.user_mut(key)
-    {
-        slot.task = Some(task);
-    }
 }
 
 /// A handler whose panic ends its call and nothing else.

@@ -22,7 +22,9 @@ mod request;
 mod stream;
 // 7. Services, servers, clients.
 mod client;
+mod connect;
 mod link;
+mod method;
 mod server;
 mod service;
 // The same without a runtime.
@@ -47,11 +49,13 @@ pub mod testing;
 pub mod fuzzing;
 
 pub use call::Call;
-pub use client::{Client, ClientBuilder};
-pub use error::{ConnectionError, Error, Failure, HandshakeError, Outcome};
+pub use client::Client;
+pub use connect::ClientBuilder;
+pub use error::{BuildError, ConnectionError, Error, Failure, HandshakeError, Outcome};
 pub use incoming::{Handling, Incoming};
 pub use limits::{InvalidLimit, Limits};
 pub use metadata::Metadata;
+pub use method::{Access, Idempotency, Method, Shape};
 pub use path::{Explanation, PathError, SocketPath};
 pub use peer::{Peer, PeerError};
 pub use policy::{Denied, Policy, PolicyError};
@@ -59,7 +63,7 @@ pub use request::{
     Bidirectional, ClientStreaming, OneWay, Reply, Request, ServerStreaming, Unary, shape,
 };
 pub use server::{Server, ServerBuilder};
-pub use service::{Access, BuildError, Idempotency, Method, Service, Shape};
+pub use service::Service;
 pub use socket::{AcceptError, BindError, ConnectError, DirectoryError, Flaw, InheritError};
 pub use status::{Code, Status};
 pub use stream::{Receiver, Sender, Upload};

@@ -7,12 +7,12 @@ use tracing::{Instrument, debug_span};
 
 use crate::client::Client;
 use crate::conn::io::{self as transport, Reader, Writer};
-use crate::conn::{Connection, Setup, Task};
+use crate::conn::{Connection, Dispatch, Setup, Task};
 use crate::error::{Error, HandshakeError};
 use crate::handshake::{self, Shaken};
 use crate::limits::Limits;
 use crate::peer::{Peer, PeerError};
-use crate::policy::{Admitted, ResolvedAccess, ResolvedPolicy};
+use crate::policy::{Admitted, ResolvedPolicy};
 use crate::pool::Pool;
 use crate::service::{Service, Services};
 use crate::sync::Arc;
@@ -22,9 +22,8 @@ use crate::wire::{Local, Side};
 #[derive(Clone, Debug)]
 pub(crate) struct Link {
     pub(crate) local: Arc<Local>,
-    pub(crate) services: Arc<Services>,
-    pub(crate) pool: Arc<Pool>,
-    access: Arc<ResolvedAccess>,
+    services: Arc<dyn Dispatch>,
+    pool: Arc<Pool>,
     side: Side,
 }
 
@@ -35,19 +34,17 @@ impl Link {
         limits: Limits,
     ) -> Result<Self, Error> {
         limits.validate()?;
-        let services = Arc::new(Services::new(services)?);
+        let services = Services::new(services)?;
         let software = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")).into();
         let local = Arc::new(Local {
             limits,
             services: services.infos(),
             software,
         });
-        let access = Arc::new(ResolvedAccess::resolve()?);
         Ok(Self {
             local,
-            services,
+            services: Arc::new(services),
             pool: Pool::new(limits.pooled),
-            access,
             side,
         })
     }
@@ -98,8 +95,7 @@ impl Link {
             side: self.side,
             limits: self.local.limits,
             peer: admitted.into_peer(),
-            access: Arc::clone(&self.access),
-            services: Arc::clone(&self.services),
+            dispatch: Arc::clone(&self.services),
             pool: Arc::clone(&self.pool),
         };
         let connection = Connection::new(writer, setup, &established);

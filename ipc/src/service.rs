@@ -3,122 +3,17 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use crate::incoming::{Handling, Incoming};
-use crate::limits::InvalidLimit;
+use tracing::{debug_span, warn};
+
+use crate::conn::{Arrived, Connection, Dispatch};
+use crate::error::{BuildError, Error};
+use crate::incoming::{Handling, Incoming, Place};
+use crate::method::{Access, Method};
+use crate::peer::Peer;
+use crate::policy::ResolvedAccess;
+use crate::status::Status;
 use crate::sync::Arc;
 use crate::wire::messages::ServiceInfo;
-use crate::wire::method_id;
-
-/// How many messages go each way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Shape {
-    /// One message each way.
-    Unary,
-    /// One request, many answers.
-    ServerStreaming,
-    /// Many requests, one answer.
-    ClientStreaming,
-    /// Many each way.
-    Bidirectional,
-    /// One request, no answer.
-    OneWay,
-}
-
-/// Who may call a method, of those the policy lets in; `option (ipc.access)` in the schema.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Access {
-    /// Everyone the policy admits.
-    #[default]
-    Any,
-    /// The serving process's own user, and root.
-    SameUser,
-    /// Administrators, and root.
-    Admin,
-    /// Root alone.
-    Root,
-}
-
-/// Whether running a method twice does harm; `option idempotency_level` in the schema.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Idempotency {
-    /// It may.
-    #[default]
-    Unknown,
-    /// It changes nothing.
-    NoSideEffects,
-    /// Twice is the same as once.
-    Idempotent,
-}
-
-/// What generated code says about one method.
-#[derive(Clone, Copy, Debug)]
-pub struct Method {
-    path: &'static str,
-    id: u32,
-    shape: Shape,
-    access: Access,
-    idempotency: Idempotency,
-}
-
-impl Method {
-    /// A method by its path, `package.Service/Method`.
-    #[must_use]
-    pub const fn new(path: &'static str, shape: Shape) -> Self {
-        let (access, idempotency) = (Access::Any, Idempotency::Unknown);
-        Self {
-            path,
-            id: method_id(path),
-            shape,
-            access,
-            idempotency,
-        }
-    }
-
-    /// Who may call it.
-    #[must_use]
-    pub const fn access(self, access: Access) -> Self {
-        Self { access, ..self }
-    }
-
-    /// Whether running it twice does harm.
-    #[must_use]
-    pub const fn idempotency(self, idempotency: Idempotency) -> Self {
-        Self {
-            idempotency,
-            ..self
-        }
-    }
-
-    /// `package.Service/Method`.
-    #[must_use]
-    pub const fn path(&self) -> &'static str {
-        self.path
-    }
-
-    /// How it travels: the FNV-1a hash of the path.
-    #[must_use]
-    pub const fn id(&self) -> u32 {
-        self.id
-    }
-
-    /// How many messages go each way.
-    #[must_use]
-    pub const fn shape(&self) -> Shape {
-        self.shape
-    }
-
-    /// Who may call it.
-    #[must_use]
-    pub const fn required_access(&self) -> Access {
-        self.access
-    }
-
-    /// Whether running it twice does harm.
-    #[must_use]
-    pub const fn idempotency_level(&self) -> Idempotency {
-        self.idempotency
-    }
-}
 
 /// A set of methods; written by `ipc-build`, implemented by hand only in tests.
 pub trait Service: Send + Sync + 'static {
@@ -135,28 +30,11 @@ pub trait Service: Send + Sync + 'static {
     fn call(&self, method: usize, incoming: Incoming) -> Handling;
 }
 
-/// Why a server or client cannot be built; decidable by reading the code.
-#[non_exhaustive]
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BuildError {
-    /// Two methods share a 32-bit id, or a service was added twice.
-    #[error("methods {first} and {second} have the same id; rename one")]
-    Collision {
-        /// The one that was there.
-        first: &'static str,
-        /// The one that was added.
-        second: &'static str,
-    },
-    /// A limit is out of range.
-    #[error(transparent)]
-    Limit(#[from] InvalidLimit),
-}
-
 /// All services of one side, found by method id.
-#[derive(Default)]
 pub(crate) struct Services {
     services: Vec<Arc<dyn Service>>,
     methods: HashMap<u32, Entry>,
+    access: ResolvedAccess,
 }
 
 /// One method of a registered service.
@@ -168,7 +46,7 @@ struct Entry {
 }
 
 impl Services {
-    pub(crate) fn new(services: Vec<Arc<dyn Service>>) -> Result<Self, BuildError> {
+    pub(crate) fn new(services: Vec<Arc<dyn Service>>) -> Result<Self, Error> {
         let mut methods: HashMap<u32, Entry> = HashMap::new();
         let entries = services.iter().enumerate().flat_map(|(service, each)| {
             let methods = each.methods().iter().enumerate();
@@ -181,17 +59,32 @@ impl Services {
         for entry in entries {
             if let Some(other) = methods.insert(entry.method.id(), entry) {
                 let (first, second) = (other.method.path(), entry.method.path());
-                return Err(BuildError::Collision { first, second });
+                return Err(BuildError::Collision { first, second }.into());
             }
         }
-        Ok(Self { services, methods })
+        let access = ResolvedAccess::resolve()?;
+        Ok(Self {
+            services,
+            methods,
+            access,
+        })
     }
 
     /// The service, the index and the method for an id.
-    pub(crate) fn find(&self, id: u32) -> Option<(&dyn Service, usize, &'static Method)> {
+    fn find(&self, id: u32) -> Option<(&dyn Service, usize, &'static Method)> {
         let entry = self.methods.get(&id)?;
         let service = self.services.get(entry.service)?;
         Some((&**service, entry.index, entry.method))
+    }
+
+    /// Whether a peer may call a method.
+    fn admits(&self, peer: &Peer, access: Access) -> bool {
+        match access {
+            Access::Any => true,
+            Access::SameUser => self.access.same_user(peer),
+            Access::Admin => self.access.admin(peer),
+            Access::Root => self.access.root(peer),
+        }
     }
 
     /// What is said about them in the handshake.
@@ -201,6 +94,36 @@ impl Services {
             schema: s.schema(),
         };
         self.services.iter().map(info).collect()
+    }
+}
+
+impl Dispatch for Services {
+    fn run(&self, connection: &Arc<Connection>, arrived: Arrived) {
+        let (key, id, wanted) = (arrived.key, arrived.id, arrived.head.method);
+        let incoming = Incoming {
+            connection: Arc::clone(connection),
+            arrived,
+        };
+        let Some((service, index, method)) = self.find(wanted) else {
+            return incoming.refuse(&Status::unimplemented("no such method"));
+        };
+        let peer = &connection.peer;
+        if !self.admits(peer, method.required_access()) {
+            warn!(
+                rpc.method = method.path(),
+                peer.uid = peer.uid(),
+                "access denied"
+            );
+            return incoming.refuse(&Status::permission_denied("this method is not open to you"));
+        }
+        let span = debug_span!("call", call.id = id.get(), rpc.method = method.path());
+        let _entered = span.enter();
+        service.call(index, incoming).start(&Place {
+            connection,
+            key,
+            id,
+            method,
+        });
     }
 }
 
@@ -215,6 +138,7 @@ impl fmt::Debug for Services {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::method::Shape;
 
     struct One(&'static [Method]);
 
@@ -238,7 +162,8 @@ mod tests {
         static A: [Method; 1] = [Method::new("test.One/Get", Shape::Unary)];
         let services: Vec<Arc<dyn Service>> = vec![Arc::new(One(&A)), Arc::new(One(&A))];
         let refused = Services::new(services).unwrap_err();
+        let source = std::error::Error::source(&refused).unwrap().to_string();
         let text = "methods test.One/Get and test.One/Get have the same id; rename one";
-        assert_eq!(refused.to_string(), text);
+        assert_eq!(source, text);
     }
 }

@@ -1,13 +1,11 @@
 //! A connected pair in memory, over a stream that dribbles and splits bytes.
 
-use std::collections::VecDeque;
 use std::io;
-use std::task::{Context, Poll, Waker};
-
-use bytes::BytesMut;
 
 use crate::client::Client;
-use crate::conn::io::{Read, Reader, Writer};
+use crate::conn::io::{Reader, Writer};
+pub use crate::conn::memory::Split;
+use crate::conn::memory::{MemoryEnd, stream};
 use crate::error::Error;
 use crate::handshake;
 use crate::limits::Limits;
@@ -15,19 +13,8 @@ use crate::link::Link;
 use crate::peer::Peer;
 use crate::policy::{Admitted, Policy};
 use crate::service::Service;
-use crate::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use crate::sync::Arc;
 use crate::wire::Side;
-
-/// How a stream in memory passes bytes on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Split {
-    /// As they come.
-    Whole,
-    /// At most so many with each read and each write.
-    Bytes(usize),
-    /// Between 1 and 64 with each read and each write, by a fixed sequence from this seed.
-    Random(u64),
-}
 
 /// One side of a [`pair`]: what it serves and what it accepts.
 #[derive(Default)]
@@ -106,130 +93,3 @@ fn ourselves() -> Result<Admitted, Error> {
     let admitted = Policy::any_user().resolve()?.check(peer);
     Ok(admitted.map_err(io::Error::other)?)
 }
-
-/// One end of a stream in memory.
-#[derive(Debug)]
-pub(crate) struct MemoryEnd {
-    incoming: Arc<Mutex<Pipe>>,
-    outgoing: Arc<Mutex<Pipe>>,
-}
-
-/// One direction.
-#[derive(Debug)]
-struct Pipe {
-    bytes: VecDeque<u8>,
-    closed: bool,
-    reader: Option<Waker>,
-    writer: Option<Waker>,
-    split: Split,
-}
-
-/// A stream in memory, as two ends.
-pub(crate) fn stream(split: Split) -> (MemoryEnd, MemoryEnd) {
-    let one = Arc::new(Mutex::new(Pipe::new(split)));
-    let two = Arc::new(Mutex::new(Pipe::new(split)));
-    let near = MemoryEnd {
-        incoming: Arc::clone(&one),
-        outgoing: Arc::clone(&two),
-    };
-    (
-        near,
-        MemoryEnd {
-            incoming: two,
-            outgoing: one,
-        },
-    )
-}
-
-impl MemoryEnd {
-    pub(crate) fn send(&self, bytes: &[u8]) -> io::Result<usize> {
-        let mut pipe = lock(&self.outgoing);
-        if pipe.closed {
-            return Err(io::ErrorKind::BrokenPipe.into());
-        }
-        let room = CAPACITY - pipe.bytes.len();
-        let len = pipe.step().min(room).min(bytes.len());
-        if len == 0 && !bytes.is_empty() {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
-        pipe.bytes.extend(bytes.iter().take(len));
-        let waker = pipe.reader.take();
-        drop(pipe);
-        waker.into_iter().for_each(Waker::wake);
-        Ok(len)
-    }
-
-    pub(crate) fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut BytesMut) -> Poll<Read> {
-        let mut pipe = lock(&self.incoming);
-        if pipe.bytes.is_empty() {
-            if pipe.closed {
-                return Poll::Ready(Read::Eof);
-            }
-            pipe.reader = Some(cx.waker().clone());
-            return Poll::Pending;
-        }
-        let room = buffer.capacity() - buffer.len();
-        let len = pipe.step().min(room).min(pipe.bytes.len());
-        buffer.extend(pipe.bytes.drain(..len));
-        let waker = pipe.writer.take();
-        drop(pipe);
-        waker.into_iter().for_each(Waker::wake);
-        Poll::Ready(Read::More)
-    }
-
-    pub(crate) fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut pipe = lock(&self.outgoing);
-        if pipe.closed || pipe.bytes.len() < CAPACITY {
-            return Poll::Ready(Ok(()));
-        }
-        pipe.writer = Some(cx.waker().clone());
-        Poll::Pending
-    }
-}
-
-impl Drop for MemoryEnd {
-    fn drop(&mut self) {
-        for pipe in [&self.incoming, &self.outgoing] {
-            let mut pipe = lock(pipe);
-            pipe.closed = true;
-            let wakers = [pipe.reader.take(), pipe.writer.take()];
-            drop(pipe);
-            wakers.into_iter().flatten().for_each(Waker::wake);
-        }
-    }
-}
-
-impl Pipe {
-    fn new(split: Split) -> Self {
-        Self {
-            bytes: VecDeque::new(),
-            closed: false,
-            reader: None,
-            writer: None,
-            split,
-        }
-    }
-
-    /// How many bytes the next step passes on at most.
-    fn step(&mut self) -> usize {
-        match &mut self.split {
-            Split::Whole => usize::MAX,
-            Split::Bytes(bytes) => *bytes,
-            Split::Random(state) => {
-                // xorshift64 (Marsaglia 2003); any fixed sequence does.
-                *state |= 1;
-                *state ^= *state << 13;
-                *state ^= *state >> 7;
-                *state ^= *state << 17;
-                usize::try_from(*state % 64).unwrap_or(0) + 1
-            }
-        }
-    }
-}
-
-fn lock(pipe: &Mutex<Pipe>) -> MutexGuard<'_, Pipe> {
-    pipe.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Bytes one direction holds before a writer must wait.
-const CAPACITY: usize = 65_536;

@@ -12,13 +12,13 @@ use crate::conn::{Core, Ending, Flushed, deadline_after, not_opened, now, time_l
 use crate::error::{ConnectionError, Error, Failure, HandshakeError, Outcome};
 use crate::handshake::{give_up, say};
 use crate::limits::Limits;
+use crate::method::{Method, Shape};
 use crate::outgoing::{Encode, body, broken};
 use crate::path::SocketPath;
 use crate::peer::Peer;
 use crate::policy::ResolvedPolicy;
 use crate::pool::Pool;
 use crate::request::decode;
-use crate::service::{Method, Shape};
 use crate::socket;
 use crate::status::{Code, Status};
 use crate::sync::Arc;

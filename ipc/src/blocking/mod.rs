@@ -15,10 +15,10 @@ use self::link::Link;
 pub use self::stream::{Exchange, Receiver, Upload};
 use crate::error::Error;
 use crate::limits::Limits;
+use crate::method::Method;
 use crate::path::SocketPath;
 use crate::peer::Peer;
 use crate::policy::Policy;
-use crate::service::Method;
 
 /// Calls a daemon, one call at a time, and waits in the calling thread.
 pub struct Client {

@@ -7,10 +7,10 @@ use std::task::{Context, Poll, ready};
 use bytes::BytesMut;
 use tokio::io::unix::AsyncFd;
 
+#[cfg(any(test, feature = "testing"))]
+use super::memory::MemoryEnd;
 use crate::sync::Arc;
 use crate::sys;
-#[cfg(any(test, feature = "testing"))]
-use crate::testing::MemoryEnd;
 
 /// The writing side, shared by all who call.
 #[derive(Debug)]

@@ -4,9 +4,12 @@
 //! otherwise the task writes for all, after it has let the others go first.
 
 mod core;
+mod dispatch;
 pub(crate) mod events;
 mod held;
 pub(crate) mod io;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod memory;
 mod slot;
 mod task;
 
@@ -17,15 +20,15 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 pub(crate) use self::core::{Core, Flushed};
+pub(crate) use self::dispatch::Dispatch;
+pub(crate) use self::events::Arrived;
 pub(crate) use self::held::Held;
 pub(crate) use self::slot::Ending;
 pub(crate) use self::task::Task;
 use crate::error::{ConnectionError, Failure, Outcome};
 use crate::limits::Limits;
 use crate::peer::Peer;
-use crate::policy::ResolvedAccess;
 use crate::pool::Pool;
-use crate::service::{Access, Services};
 use crate::status::Status;
 use crate::sync::{Arc, Mutex, MutexGuard};
 use crate::wire::messages::End;
@@ -42,9 +45,8 @@ pub(crate) struct Connection {
     slots: Semaphore,
     pub(crate) limits: Limits,
     pub(crate) peer: Peer,
-    pub(crate) services: Arc<Services>,
+    pub(crate) dispatch: Arc<dyn Dispatch>,
     pub(crate) pool: Arc<Pool>,
-    access: Arc<ResolvedAccess>,
     pub(crate) handlers: TaskTracker,
 }
 
@@ -54,8 +56,7 @@ pub(crate) struct Setup {
     pub(crate) side: Side,
     pub(crate) limits: Limits,
     pub(crate) peer: Peer,
-    pub(crate) access: Arc<ResolvedAccess>,
-    pub(crate) services: Arc<Services>,
+    pub(crate) dispatch: Arc<dyn Dispatch>,
     pub(crate) pool: Arc<Pool>,
 }
 
@@ -66,8 +67,7 @@ impl Connection {
             side,
             limits,
             peer,
-            access,
-            services,
+            dispatch,
             pool,
         } = setup;
         let calls = usize::try_from(established.limits.max_calls).unwrap_or(usize::MAX);
@@ -77,8 +77,7 @@ impl Connection {
             slots: Semaphore::new(calls.min(Semaphore::MAX_PERMITS)),
             limits,
             peer,
-            access,
-            services,
+            dispatch,
             pool,
             handlers: TaskTracker::new(),
         })
@@ -151,16 +150,6 @@ impl Connection {
     /// Ends our direction of a call; see [`Engine::end`].
     pub(crate) fn end(&self, key: Key, end: &End) {
         self.with_output(|core| core.engine.end(key, end));
-    }
-
-    /// Whether the peer may call a method.
-    pub(crate) fn admits(&self, access: Access) -> bool {
-        match access {
-            Access::Any => true,
-            Access::SameUser => self.access.same_user(&self.peer),
-            Access::Admin => self.access.admin(&self.peer),
-            Access::Root => self.access.root(&self.peer),
-        }
     }
 
     /// The failure of a call that cannot be sent any more.

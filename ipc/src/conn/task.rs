@@ -16,7 +16,6 @@ use super::core::{Core, Flushed};
 use super::io::{Read, Reader, Writable};
 use super::{Connection, events, now, wake};
 use crate::error::ConnectionError;
-use crate::incoming::{Incoming, run};
 use crate::sync::Arc;
 use crate::wire::Violation;
 
@@ -182,10 +181,7 @@ impl Task {
             match events::take(&mut core, &mut self.input, &connection.pool, &mut wakers) {
                 Ok(Some(arrived)) => {
                     drop(core);
-                    run(Incoming {
-                        connection: Arc::clone(connection),
-                        arrived,
-                    });
+                    connection.dispatch.run(connection, arrived);
                 }
                 other => break other.map(drop),
             }
