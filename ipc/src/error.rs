@@ -238,6 +238,9 @@ pub enum BuildError {
         /// The one that was added.
         second: &'static str,
     },
+    /// The names of all services together do not fit the handshake.
+    #[error("too many services: their names do not fit the handshake")]
+    TooManyServices,
     /// A limit is out of range.
     #[error(transparent)]
     Limit(#[from] InvalidLimit),

@@ -17,6 +17,10 @@ pub struct Limits {
     pub max_message: u32,
     /// Calls the peer may have open at once. Default 256: bounds handlers and unsent answers.
     pub max_calls: u32,
+    /// Messages larger than `initial_credit` that are taken in at once on one connection.
+    /// Default 4: bounds what many unfinished messages make us hold; the others wait for
+    /// credit.
+    pub max_assembling: u32,
     /// Bytes of one stream the peer may send ahead of its reader. Default 262144: bounds
     /// each stream's queue.
     pub initial_credit: u32,
@@ -57,6 +61,7 @@ impl Default for Limits {
             max_frame: 65_536,
             max_message: 4_194_304,
             max_calls: 256,
+            max_assembling: 4,
             initial_credit: 262_144,
             max_metadata: 8_192,
             handshake: Duration::from_secs(5),

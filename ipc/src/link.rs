@@ -8,7 +8,7 @@ use tracing::{Instrument, debug_span};
 use crate::client::Client;
 use crate::conn::io::{self as transport, Reader, Writer};
 use crate::conn::{Connection, Dispatch, Setup, Task};
-use crate::error::{Error, HandshakeError};
+use crate::error::{BuildError, Error, HandshakeError};
 use crate::handshake::{self, Shaken};
 use crate::limits::Limits;
 use crate::peer::{Peer, PeerError};
@@ -41,6 +41,9 @@ impl Link {
             services: services.infos(),
             software,
         });
+        if !local.fits() {
+            return Err(BuildError::TooManyServices.into());
+        }
         Ok(Self {
             local,
             services: Arc::new(services),

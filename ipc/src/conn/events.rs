@@ -98,7 +98,7 @@ pub(crate) fn expire(core: &mut Core, key: Key, wakers: &mut Vec<Waker>) {
     if ours {
         core.engine.cancel(key, code);
     } else {
-        core.engine.end(
+        core.engine.fail(
             key,
             &End {
                 code,

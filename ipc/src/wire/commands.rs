@@ -11,7 +11,7 @@ use super::credit::cost;
 use super::engine::Engine;
 use super::frame::{Head, put_message, put_with};
 use super::header::{Flags, Kind};
-use super::messages::{CallHead, Cancel, End, GoAway, PeerLimits, Ping, cut, metadata_len};
+use super::messages::{CallHead, Cancel, End, Entry, GoAway, PeerLimits, Ping, cut, metadata_len};
 use super::outbox::Body;
 use super::receive::ReceiveHalf;
 use super::send::SendHalf;
@@ -47,6 +47,9 @@ pub enum OpenError {
         /// What the peer accepts.
         limit: u32,
     },
+    /// A metadata key is not 1 to 128 of `a`-`z`, `0`-`9`, `-`, `_` and `.`.
+    #[error("metadata key is not made of a-z, 0-9, -, _ and .")]
+    Key,
     /// The metadata is larger than the peer accepts.
     #[error("metadata exceeds the peer's limit of {limit} bytes")]
     Metadata {
@@ -337,6 +340,9 @@ impl<T: Default> Engine<T> {
         let (limit, body) = (self.theirs.max_message, open.body.as_ref());
         if body.is_some_and(|body| body.len() > size(limit)) {
             return Err(OpenError::TooLarge { limit });
+        }
+        if !open.head.metadata.iter().all(Entry::has_valid_key) {
+            return Err(OpenError::Key);
         }
         let limit = self.theirs.max_metadata;
         if metadata_len(&open.head.metadata) > size(limit) || open.head.encoded_len() > self.chunk()

@@ -93,18 +93,22 @@ impl Window {
         self.held = self.held.saturating_sub(cost);
     }
 
-    /// The credit to give now: nothing until half a window is due, so that credit
+    /// Whether credit is to be given now: not until half a window is free, so that credit
     /// frames stay rare.
-    pub(crate) fn due(&mut self) -> Option<u32> {
-        let due = self
-            .size
-            .saturating_sub(self.held)
-            .checked_sub(self.outstanding)?;
-        if due == 0 || due < self.size.div_ceil(2) {
-            return None;
-        }
-        self.outstanding = self.outstanding.saturating_add(due);
-        Some(due)
+    pub(crate) fn is_due(&self) -> bool {
+        self.free() >= self.size.div_ceil(2).max(1)
+    }
+
+    /// Gives the credit that is free.
+    pub(crate) fn give(&mut self) -> u32 {
+        let free = self.free();
+        self.outstanding = self.outstanding.saturating_add(free);
+        free
+    }
+
+    fn free(&self) -> u32 {
+        let aim = self.size.saturating_sub(self.held);
+        aim.saturating_sub(self.outstanding)
     }
 }
 
@@ -129,11 +133,12 @@ mod tests {
         let mut window = Window::new(1_000);
         window.arrived(900).unwrap();
         window.hold(900);
-        assert_eq!(window.due(), None);
+        assert!(!window.is_due());
         assert_eq!(window.arrived(101), Err(Violation::CreditOverrun));
         window.release(900);
-        assert_eq!(window.due(), Some(900));
-        assert_eq!(window.due(), None);
+        assert!(window.is_due());
+        assert_eq!(window.give(), 900);
+        assert!(!window.is_due());
     }
 
     #[test]
@@ -142,7 +147,8 @@ mod tests {
         for _ in 0..100 {
             window.arrived(400).unwrap();
             window.arrived(400).unwrap();
-            assert_eq!(window.due(), Some(800));
+            assert!(window.is_due());
+            assert_eq!(window.give(), 800);
         }
     }
 }

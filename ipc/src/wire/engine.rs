@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use bytes::BytesMut;
 
+use super::assembly::Assembly;
 use super::call::{CallId, Key, Role, Side, State};
 use super::calls::Calls;
 use super::decoder::Decoder;
@@ -75,6 +76,7 @@ pub struct Engine<T> {
     pub(crate) peer_going_away: Option<u32>,
     decoder: Decoder,
     frame_due: Option<Instant>,
+    pub(crate) assembly: Assembly,
     pub(crate) spare: Option<BytesMut>,
 }
 
@@ -96,6 +98,7 @@ impl<T: Default> Engine<T> {
             peer_going_away: None,
             decoder: Decoder::new(limits.max_frame),
             frame_due: None,
+            assembly: Assembly::new(limits.max_assembling),
             spare: None,
         }
     }
@@ -286,6 +289,7 @@ impl<T: Default> Engine<T> {
             self.out.finals = self.out.finals.saturating_add(1);
         }
         self.calls.retire(key);
+        self.assembled(key);
     }
 
     /// Puts a call in the ring of those that have a chunk to send and credit for it.

@@ -12,7 +12,7 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use super::decoder::Decoder;
 use super::frame::{Frame, Head, put_message};
-use super::header::Kind;
+use super::header::{HEADER_LEN, Kind};
 use super::messages::{Confirm, GoAway, Hello, PeerLimits, ServiceInfo, Welcome, cut};
 use super::violation::Violation;
 use crate::limits::{Limits, MAX_FRAME, MAX_MESSAGE, MIN_WIRE_LIMIT};
@@ -39,6 +39,22 @@ pub struct Local {
     pub services: Vec<ServiceInfo>,
     /// Its name and version, for the peer's logs.
     pub software: String,
+}
+
+impl Local {
+    /// Whether all that is said of this side fits a handshake frame.
+    #[must_use]
+    pub fn fits(&self) -> bool {
+        let (_, hello) = Connecting::start(self);
+        let (_, welcome) = Greeted {
+            hello: Hello::default(),
+            limits: announce(&self.limits),
+        }
+        .welcome(self, [0; NONCE_LEN], [0; NONCE_LEN]);
+        let frames = PREFACE_LEN.saturating_add(HEADER_LEN);
+        let max = usize::try_from(MAX_HANDSHAKE_FRAME).unwrap_or(usize::MAX);
+        hello.len().max(welcome.len()) <= max.saturating_add(frames)
+    }
 }
 
 /// Why a handshake failed.

@@ -168,8 +168,9 @@ impl<T: Default> Engine<T> {
         };
         let max = self.ours.max_message;
         let whole = call.receive.message(payload, more, max, &mut self.spare)?;
-        if whole.is_none() {
-            self.give_credit(key)?;
+        match whole {
+            Some(_) => self.assembled(key),
+            None => self.give_credit(key)?,
         }
         Ok(whole.map(|whole| Event::Message { key, whole, end }))
     }
@@ -237,22 +238,34 @@ impl<T: Default> Engine<T> {
 
     /// Gives the peer credit for a call, if some is due.
     pub(crate) fn give_credit(&mut self, key: Key) -> Result<(), Violation> {
+        self.offer_credit(key);
+        self.check_flood()
+    }
+
+    /// A message is complete, or its call over: the next one in line may grow.
+    pub(crate) fn assembled(&mut self, key: Key) {
+        if let Some(next) = self.assembly.leave(key) {
+            self.offer_credit(next);
+        }
+    }
+
+    fn offer_credit(&mut self, key: Key) {
         let Some(call) = self.calls.get_mut(key) else {
-            return Ok(());
+            return;
         };
         let receiving = match call.role {
             Role::Caller => call.state != State::Done,
             Role::Callee => call.state == State::Open,
         };
-        if !receiving {
-            return Ok(());
+        if !receiving || !call.receive.window.is_due() {
+            return;
         }
-        if let Some(bytes) = call.receive.window.due() {
-            let head = Head::call(Kind::Credit, call.id, Flags::NONE);
-            put_message(&mut self.out.control, head, &Credit { bytes });
-            self.check_flood()?;
+        if call.receive.is_partial() && !self.assembly.enter(key) {
+            return;
         }
-        Ok(())
+        let bytes = call.receive.window.give();
+        let head = Head::call(Kind::Credit, call.id, Flags::NONE);
+        put_message(&mut self.out.control, head, &Credit { bytes });
     }
 
     /// Bounds what a peer can make us answer without reading the answers.

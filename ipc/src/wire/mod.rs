@@ -17,6 +17,7 @@ mod header;
 pub mod messages;
 mod violation;
 // One call.
+mod assembly;
 mod call;
 mod calls;
 mod credit;

@@ -177,3 +177,41 @@ fn a_peer_that_does_not_read_its_answers_is_refused() {
         rig.says();
     }
 }
+
+#[test]
+fn many_unfinished_large_messages_grow_in_turns_and_all_complete() {
+    // CRD-6 CRD-8
+    let mut rig = Rig::new(Side::Accepting, |ours, theirs| {
+        ours.initial_credit = SMALL;
+        ours.max_assembling = 2;
+        theirs.initial_credit = SMALL;
+    });
+    let ids = [1, 3, 5, 7, 9];
+    for id in ids {
+        rig.called(call(id, false));
+        rig.hear(message(id, Flags::MORE, 800)).unwrap();
+    }
+    let mut granted = Vec::new();
+    while let Some(id) = rig.credited().first().copied() {
+        granted.push(id);
+        rig.hear(message(id, Flags::END, 800)).unwrap();
+    }
+    granted.sort_unstable();
+    assert_eq!(granted, ids, "each gets its turn, none twice");
+}
+
+impl Rig {
+    /// The calls that were given credit since the last look, at most two at once here.
+    fn credited(&mut self) -> Vec<u32> {
+        let frames = self.says();
+        let id = |frame: &Frame| match frame {
+            Frame::Credit(id, _) => id.get(),
+            other => panic!("{other:?}"),
+        };
+        let mut ids = std::mem::take(&mut self.credited);
+        ids.extend(frames.iter().map(id));
+        assert!(ids.len() <= 2, "{ids:?}");
+        self.credited = ids.split_off(ids.len().min(1));
+        ids
+    }
+}

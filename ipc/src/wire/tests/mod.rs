@@ -28,6 +28,8 @@ struct Rig {
     engine: Engine<()>,
     input: BytesMut,
     now: Instant,
+    /// Calls that were given credit and not answered yet; see `credit`.
+    credited: Vec<u32>,
 }
 
 impl Rig {
@@ -62,6 +64,7 @@ impl Rig {
             engine: Engine::new(side, &ours, &established),
             input: BytesMut::new(),
             now: Instant::now(),
+            credited: Vec::new(),
         }
     }
 
