@@ -128,6 +128,6 @@ impl fmt::Debug for Client {
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        self.0.close_when_flushed();
+        self.0.close_when_done();
     }
 }

@@ -3,9 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use crate::client::Client;
+use crate::conn::{end_of, now};
 use crate::error::Error;
 use crate::limits::Limits;
 use crate::link::Link;
@@ -87,7 +86,7 @@ impl ClientBuilder {
     pub async fn connect(self) -> Result<Client, Error> {
         let trust = self.trust.resolve()?;
         let link = Link::new(Side::Connecting, self.services, self.limits)?;
-        let deadline = Instant::now() + self.patience;
+        let deadline = end_of(now(), self.patience).into();
         let socket = socket::connect(&self.path, deadline).await?;
         link.connect(socket, &trust, self.timeout).await
     }

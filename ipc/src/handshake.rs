@@ -7,6 +7,7 @@ use bytes::{Buf, BytesMut};
 use tokio::time::{Instant, timeout_at};
 
 use crate::conn::io::{Read, Reader, Writer};
+use crate::conn::{end_of, now};
 use crate::error::{ConnectionError, HandshakeError};
 use crate::sync::Arc;
 use crate::wire::messages::GoAway;
@@ -25,7 +26,7 @@ pub(crate) async fn connect<A>(
     local: &Local,
     trust: impl FnOnce() -> Result<A, HandshakeError>,
 ) -> Result<(A, Shaken), HandshakeError> {
-    let deadline = Instant::now() + local.limits.handshake;
+    let deadline = end_of(now(), local.limits.handshake).into();
     let mut input = BytesMut::new();
     let (mut step, hello) = Connecting::start(local);
     // A server that turns us away may have closed before it read this; what it said is
@@ -62,7 +63,7 @@ pub(crate) async fn accept(
     local: &Local,
     session: [u8; 16],
 ) -> Result<Shaken, HandshakeError> {
-    let deadline = Instant::now() + local.limits.handshake;
+    let deadline = end_of(now(), local.limits.handshake).into();
     let mut input = BytesMut::new();
     let mut step = Accepting::default();
     let greeted = loop {
@@ -104,6 +105,9 @@ async fn more(
     prefaced: bool,
 ) -> Result<(), HandshakeError> {
     match timeout_at(deadline, read(reader, input)).await {
+        Ok(Err(ConnectionError::Violation(violation))) => {
+            Err(give_up(writer, &Failure::Violation(violation), prefaced))
+        }
         Ok(read) => read.map_err(HandshakeError::Lost),
         Err(_elapsed) => {
             let failure = Failure::Violation(Violation::HandshakeTimeout);

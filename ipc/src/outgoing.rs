@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tokio::time::timeout_at;
@@ -43,10 +43,13 @@ pub(crate) async fn open(
         .timeout
         .and_then(|_| deadline_after(now(), options.timeout));
     let one_way = method.shape() == Shape::OneWay;
-    if one_way {
-        poll_fn(|cx| connection.poll_room(None, cx)).await;
-    } else {
-        permit(connection, deadline).await?;
+    let turn = turn(connection, one_way);
+    match deadline {
+        Some(deadline) if deadline <= now() => return Err(late().into()),
+        Some(deadline) => timeout_at(deadline.into(), turn)
+            .await
+            .unwrap_or_else(|_elapsed| Err(late()))?,
+        None => turn.await?,
     }
     let time_left = deadline.and_then(|_| time_left(deadline, now()));
     let metadata = options.metadata.into_entries();
@@ -111,29 +114,29 @@ pub(crate) fn body<'a>(pool: &Arc<Pool>, message: Encode<'a>) -> Body<'a> {
     Body::Bytes(pool.freeze(buffer))
 }
 
-/// Takes one of the calls that the peer lets us have open.
-async fn permit(connection: &Connection, deadline: Option<Instant>) -> Result<(), Error> {
+/// Waits for room in the output, or takes one of the calls that the peer lets us have open.
+async fn turn(connection: &Connection, one_way: bool) -> Result<(), Failure> {
+    if one_way {
+        poll_fn(|cx| connection.poll_room(None, cx)).await;
+        return Ok(());
+    }
     let slots = connection.slots();
     if let Ok(permit) = slots.try_acquire() {
         permit.forget();
         return Ok(());
     }
-    let acquired = match deadline {
-        Some(deadline) => timeout_at(deadline.into(), slots.acquire()).await,
-        None => Ok(slots.acquire().await),
-    };
-    let failure = match acquired {
-        Ok(Ok(permit)) => {
-            permit.forget();
-            return Ok(());
-        }
-        Ok(Err(_closed)) => connection.lost(),
-        Err(_elapsed) => Failure::new(
-            Status::deadline_exceeded("deadline passed before the peer took the call"),
-            Outcome::NotSent,
-        ),
-    };
-    Err(failure.into())
+    if connection.takes_no_calls() {
+        let status = Status::resource_exhausted("the peer takes no calls");
+        return Err(Failure::new(status, Outcome::NotSent));
+    }
+    let permit = slots.acquire().await.map_err(|_closed| connection.lost())?;
+    permit.forget();
+    Ok(())
+}
+
+fn late() -> Failure {
+    let status = Status::deadline_exceeded("deadline passed before the call was sent");
+    Failure::new(status, Outcome::NotSent)
 }
 
 /// A peer that answers in a way the method does not have.

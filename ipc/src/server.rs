@@ -127,7 +127,10 @@ impl Server {
             allow: Policy::default(),
             services: Vec::new(),
             limits: Limits::default(),
-            socket: BindOptions::default(),
+            socket: BindOptions {
+                mode: 0o666,
+                ..BindOptions::default()
+            },
         }
     }
 
@@ -155,8 +158,9 @@ impl Server {
         } = self;
         debug!(%path, "listening");
         let mut stop = pin!(stop);
-        let stopping = CancellationToken::new();
-        let guard = stopping.clone().drop_guard();
+        let closing = CancellationToken::new();
+        let _guard = closing.clone().drop_guard();
+        let stopping = closing.child_token();
         let connections = TaskTracker::new();
         let ended = loop {
             let accepted = tokio::select! {
@@ -165,14 +169,14 @@ impl Server {
             };
             match accepted {
                 Ok(accepted) => {
-                    let serve = serve(Arc::clone(&shared), accepted, stopping.clone());
-                    connections.spawn(serve);
+                    let stop = (stopping.clone(), closing.clone());
+                    connections.spawn(serve(Arc::clone(&shared), accepted, stop));
                 }
                 Err(error) => break Err(error.into()),
             }
         };
         drop(listener);
-        drop(guard);
+        stopping.cancel();
         connections.close();
         connections.wait().await;
         ended
@@ -189,8 +193,13 @@ struct Shared {
     open: Mutex<HashMap<u32, u32>>,
 }
 
-/// Serves one connection from its acceptance to its end.
-async fn serve(shared: Arc<Shared>, accepted: Accepted, stopping: CancellationToken) {
+/// Serves one connection from its acceptance to its end, which is wanted soon when the first
+/// token is cancelled, and now when the second is.
+async fn serve(
+    shared: Arc<Shared>,
+    accepted: Accepted,
+    (stopping, closing): (CancellationToken, CancellationToken),
+) {
     let uid = accepted.peer.uid();
     let span = debug_span!(
         "connection",
@@ -223,8 +232,10 @@ async fn serve(shared: Arc<Shared>, accepted: Accepted, stopping: CancellationTo
         }
         tokio::select! {
             _ = &mut run => return,
-            () = sleep(shared.limits.drain) => connection.close(),
+            () = sleep(shared.limits.drain) => {}
+            () = closing.cancelled() => {}
         }
+        connection.close();
         run.await;
     }
     .instrument(span)
@@ -270,12 +281,11 @@ impl Seat {
     fn take(shared: &Arc<Shared>, uid: u32) -> Option<Self> {
         let mut open = shared.open.lock().unwrap_or_else(PoisonError::into_inner);
         let total: u32 = open.values().sum();
-        let own = open.entry(uid).or_default();
-        if total >= shared.limits.max_connections || *own >= shared.limits.max_connections_per_user
-        {
+        let own = open.get(&uid).copied().unwrap_or_default();
+        if total >= shared.limits.max_connections || own >= shared.limits.max_connections_per_user {
             return None;
         }
-        *own += 1;
+        open.insert(uid, own + 1);
         drop(open);
         Some(Self {
             shared: Arc::clone(shared),

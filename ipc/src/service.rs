@@ -159,6 +159,7 @@ mod tests {
 
     #[test]
     fn two_methods_with_one_id_are_refused_by_name() {
+        // [MTH-1]
         static A: [Method; 1] = [Method::new("test.One/Get", Shape::Unary)];
         let services: Vec<Arc<dyn Service>> = vec![Arc::new(One(&A)), Arc::new(One(&A))];
         let refused = Services::new(services).unwrap_err();

@@ -148,6 +148,14 @@ impl<T: Message + Default> Receiver<T> {
     }
 }
 
+impl<T> Drop for Receiver<T> {
+    fn drop(&mut self) {
+        if self.call.is_ours() && !self.over {
+            self.call.connection.cancel(self.call.key);
+        }
+    }
+}
+
 impl<T> fmt::Debug for Receiver<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Receiver")

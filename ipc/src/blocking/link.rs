@@ -8,7 +8,9 @@ use prost::Message;
 
 use crate::conn::events::{self, Arrived};
 use crate::conn::io::{Read, Writer, receive};
-use crate::conn::{Core, Ending, Flushed, deadline_after, not_opened, now, time_left, unsent};
+use crate::conn::{
+    Core, Ending, Flushed, deadline_after, end_of, not_opened, now, time_left, unsent,
+};
 use crate::error::{ConnectionError, Error, Failure, HandshakeError, Outcome};
 use crate::handshake::{give_up, say};
 use crate::limits::Limits;
@@ -48,7 +50,7 @@ impl Link {
         patience: Duration,
     ) -> Result<Self, Error> {
         limits.validate()?;
-        let socket = socket::connect_blocking(path, now() + patience)?;
+        let socket = socket::connect_blocking(path, end_of(now(), patience))?;
         let software = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")).into();
         let local = Local {
             limits,
@@ -58,7 +60,7 @@ impl Link {
         let mut shake = Shake {
             socket: Arc::new(socket),
             input: BytesMut::new(),
-            deadline: now() + limits.handshake,
+            deadline: end_of(now(), limits.handshake),
         };
         let (peer, established) = shake.run(&local, trust)?;
         let Shake { socket, input, .. } = shake;
@@ -246,9 +248,10 @@ impl Link {
             Read::More | Read::Drained | Read::Empty => {}
         }
         let mut wakers = Vec::new();
-        while let Some(arrived) =
-            events::take(&mut self.core, &mut self.input, &self.pool, &mut wakers)?
-        {
+        loop {
+            let through = (&self.pool, &self.writer);
+            let taken = events::take(&mut self.core, &mut self.input, through, &mut wakers)?;
+            let Some(arrived) = taken else { break };
             self.refuse(&arrived);
         }
         self.expire()?;

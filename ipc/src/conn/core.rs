@@ -18,7 +18,8 @@ pub(crate) struct Core {
     pub(crate) engine: Engine<Slot>,
     /// Why the connection is over, once it is.
     pub(crate) over: Option<ConnectionError>,
-    /// The owner of the connection wants it closed once all is written.
+    /// The owner of the connection has let go: it ends once the last call of ours is over
+    /// and all is written.
     pub(crate) closing: bool,
     /// No more calls of the peer are taken, and the connection ends after the last.
     pub(crate) draining: bool,
@@ -120,6 +121,23 @@ impl Core {
         self.engine.release(key);
     }
 
+    /// Gives up a call of ours, if it is still open, so that its handler stops.
+    pub(crate) fn give_up(&mut self, key: Key, code: u32, wakers: &mut Vec<Waker>) {
+        if self.engine.is_done(key) {
+            return;
+        }
+        self.engine.cancel(key, code);
+        if let Some(slot) = self.engine.user_mut(key) {
+            slot.end(Ending::Cancelled, wakers);
+        }
+        wakers.extend(self.want());
+    }
+
+    /// Takes back a call of ours that waits for the socket as a whole.
+    pub(crate) fn withdraw(&mut self, key: Key) -> bool {
+        self.engine.withdraw(key, &mut self.writing, self.written)
+    }
+
     /// Whether frames of this call may have reached the peer.
     pub(crate) fn has_left(&self, key: Key) -> bool {
         self.engine.id(key).is_some_and(|id| id.get() <= self.left)
@@ -193,7 +211,7 @@ impl Core {
             let left = self.has_left(key);
             if let Some(slot) = self.engine.user_mut(key) {
                 slot.end(Ending::Lost(reason.clone(), left), wakers);
-                slot.stop();
+                slot.stop(wakers);
             }
             self.engine.cancel(key, 1);
         }

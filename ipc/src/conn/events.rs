@@ -7,6 +7,7 @@ use bytes::BytesMut;
 use tracing::trace;
 
 use super::core::Core;
+use super::io::Writer;
 use super::now;
 use super::slot::Ending;
 use crate::error::ConnectionError;
@@ -31,7 +32,7 @@ pub(crate) struct Arrived {
 pub(crate) fn take(
     core: &mut Core,
     input: &mut BytesMut,
-    pool: &Arc<Pool>,
+    (pool, writer): (&Arc<Pool>, &Writer),
     wakers: &mut Vec<Waker>,
 ) -> Result<Option<Arrived>, ConnectionError> {
     let now = now();
@@ -43,6 +44,9 @@ pub(crate) fn take(
                 };
                 trace!(call.id = id.get(), method = head.method, "call");
                 let deadline = core.engine.deadline(key);
+                if end && let Some(slot) = core.engine.user_mut(key) {
+                    slot.end_half(wakers);
+                }
                 return Ok(Some(Arrived {
                     key,
                     id,
@@ -61,23 +65,38 @@ pub(crate) fn take(
                     continue;
                 };
                 slot.push(whole);
-                if end {
-                    slot.end(Ending::Peer(End::default()), wakers);
-                }
                 wakers.extend(slot.reader.take());
+                if end {
+                    end_direction(core, key, End::default(), wakers);
+                }
             }
-            Event::End { key, end } => finish(core, key, Ending::Peer(end), wakers),
+            Event::End { key, end } => end_direction(core, key, end, wakers),
             Event::Cancelled { key } => {
                 if let Some(slot) = core.engine.user_mut(key) {
-                    slot.stop();
+                    slot.stop(wakers);
                 }
                 finish(core, key, Ending::Cancelled, wakers);
             }
             Event::Pong(_) => {}
+            // What does not fit now is told when the socket has room.
+            Event::Backlog => _ = core.flush(writer, wakers),
             Event::GoAway(away) => go_away(core, away, wakers)?,
         }
     }
     Ok(None)
+}
+
+/// The peer has sent all it will: the called side's end is that of the call.
+fn end_direction(core: &mut Core, key: Key, end: End, wakers: &mut Vec<Waker>) {
+    let ours = core.engine.role(key) == Some(Role::Caller);
+    let Some(slot) = core.engine.user_mut(key) else {
+        return;
+    };
+    if ours {
+        slot.end(Ending::Peer(end), wakers);
+    } else {
+        slot.end_half(wakers);
+    }
 }
 
 fn finish(core: &mut Core, key: Key, ending: Ending, wakers: &mut Vec<Waker>) {
@@ -89,24 +108,12 @@ fn finish(core: &mut Core, key: Key, ending: Ending, wakers: &mut Vec<Waker>) {
 /// A call ran out of time: ours is cancelled at the peer, the peer's is answered.
 pub(crate) fn expire(core: &mut Core, key: Key, wakers: &mut Vec<Waker>) {
     let code = Code::DeadlineExceeded.to_u32();
-    let ours = core.engine.role(key) == Some(Role::Caller);
-    let left = core.has_left(key);
+    let left = !core.withdraw(key);
     if let Some(slot) = core.engine.user_mut(key) {
         slot.end(Ending::Expired(left), wakers);
-        slot.stop();
+        slot.stop(wakers);
     }
-    if ours {
-        core.engine.cancel(key, code);
-    } else {
-        core.engine.fail(
-            key,
-            &End {
-                code,
-                message: "deadline passed".into(),
-                ..End::default()
-            },
-        );
-    }
+    core.engine.cancel_or_fail(key, code, "deadline passed");
 }
 
 /// The peer takes no more calls; those it has not seen end here.

@@ -1,10 +1,11 @@
 //! The byte stream below a connection: a socket, or two queues in memory.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
+use nix::sys::socket::{Shutdown, shutdown};
 use tokio::io::unix::AsyncFd;
 
 #[cfg(any(test, feature = "testing"))]
@@ -68,6 +69,20 @@ impl Writer {
             Self::Socket(socket) => sys::send(socket.as_fd(), bytes),
             #[cfg(any(test, feature = "testing"))]
             Self::Memory(end) => end.send(bytes),
+        }
+    }
+
+    /// Ends both directions. The descriptor may live on with those who hold the connection,
+    /// but the peer sees the end now.
+    pub(crate) fn close(&self) {
+        match self {
+            Self::Socket(socket) => {
+                if let Err(error) = shutdown(socket.as_raw_fd(), Shutdown::Both) {
+                    tracing::debug!(%error, "socket was closed before");
+                }
+            }
+            #[cfg(any(test, feature = "testing"))]
+            Self::Memory(end) => end.close(),
         }
     }
 

@@ -100,8 +100,9 @@ impl MemoryEnd {
     }
 }
 
-impl Drop for MemoryEnd {
-    fn drop(&mut self) {
+impl MemoryEnd {
+    /// Ends both directions.
+    pub(crate) fn close(&self) {
         for pipe in [&self.incoming, &self.outgoing] {
             let mut pipe = lock(pipe);
             pipe.closed = true;
@@ -109,6 +110,12 @@ impl Drop for MemoryEnd {
             drop(pipe);
             wakers.into_iter().flatten().for_each(Waker::wake);
         }
+    }
+}
+
+impl Drop for MemoryEnd {
+    fn drop(&mut self) {
+        self.close();
     }
 }
 

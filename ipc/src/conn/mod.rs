@@ -29,7 +29,7 @@ use crate::error::{ConnectionError, Failure, Outcome};
 use crate::limits::Limits;
 use crate::peer::Peer;
 use crate::pool::Pool;
-use crate::status::Status;
+use crate::status::{Code, Status};
 use crate::sync::{Arc, Mutex, MutexGuard};
 use crate::wire::messages::End;
 use crate::wire::{
@@ -97,6 +97,12 @@ impl Connection {
     /// The permits for calls of ours.
     pub(crate) fn slots(&self) -> &Semaphore {
         &self.slots
+    }
+
+    /// Whether the peer has announced that it takes none, so that waiting is in vain.
+    pub(crate) fn takes_no_calls(&self) -> bool {
+        let core = self.lock();
+        core.over.is_none() && core.engine.peer_limits().max_calls == 0
     }
 
     /// Opens a call; unless it is one-way, the caller holds a permit of [`Self::slots`].
@@ -224,17 +230,23 @@ impl Connection {
     pub(crate) fn abandon(&self, key: Key, code: u32) {
         let mut wakers = Vec::new();
         let mut core = self.lock();
-        if !core.engine.is_done(key) {
-            core.engine.cancel(key, code);
-            wakers.extend(core.want());
-        }
+        core.give_up(key, code, &mut wakers);
         core.release(key);
         wakers.extend(core.want_if_ending());
         drop(core);
         wake(wakers);
     }
 
-    /// Lets go of a call of the peer.
+    /// Gives up a call of ours that others may still hold.
+    pub(crate) fn cancel(&self, key: Key) {
+        let mut wakers = Vec::new();
+        let mut core = self.lock();
+        core.give_up(key, Code::Cancelled.to_u32(), &mut wakers);
+        drop(core);
+        wake(wakers);
+    }
+
+    /// Lets go of a call of the peer, or of ours that goes on by itself.
     pub(crate) fn release(&self, key: Key) {
         let mut core = self.lock();
         core.release(key);
@@ -243,8 +255,8 @@ impl Connection {
         wake(waker);
     }
 
-    /// Asks for the end of the connection once all is written.
-    pub(crate) fn close_when_flushed(&self) {
+    /// Asks for the end of the connection once calls of ours are over and all is written.
+    pub(crate) fn close_when_done(&self) {
         let mut core = self.lock();
         core.closing = true;
         let waker = core.want();
@@ -272,6 +284,11 @@ pub(crate) fn time_left(deadline: Option<Instant>, now: Instant) -> Option<u64> 
 /// The moment a timeout ends; one that cannot be counted is no timeout.
 pub(crate) fn deadline_after(now: Instant, timeout: Option<Duration>) -> Option<Instant> {
     now.checked_add(timeout?)
+}
+
+/// The moment some patience ends; one that cannot be counted is far away.
+pub(crate) fn end_of(now: Instant, patience: Duration) -> Instant {
+    now.checked_add(patience).unwrap_or(now + FAR)
 }
 
 /// The time, from tokio's clock so that tests can drive it.
@@ -306,13 +323,14 @@ pub(crate) fn unsent(core: &mut Core, key: Key, error: SendError) -> Failure {
             Status::resource_exhausted(error.to_string()),
             Outcome::NotSent,
         ),
-        (SendError::Done, Some(ending)) => ending.into_failure(),
-        (SendError::Done, None) => match &core.over {
-            Some(reason) => Failure::lost(reason, Outcome::NotSent),
-            None => Failure::new(
-                Status::failed_precondition("the call is over"),
-                Outcome::NotSent,
-            ),
+        // A success is no reason to fail, but there is nobody left to send to.
+        (SendError::Done, None | Some(Ending::Peer(End { code: 0, .. }))) => match &core.over {
+            Some(reason) => Failure::lost(reason, Outcome::MayHaveRun),
+            None => Failure::new(Status::cancelled("the call is over"), Outcome::MayHaveRun),
         },
+        (SendError::Done, Some(ending)) => ending.into_failure(),
     }
 }
+
+/// Thirty years: every system can count as far.
+const FAR: Duration = Duration::from_secs(30 * 365 * 86_400);

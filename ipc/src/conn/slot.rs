@@ -1,13 +1,14 @@
 //! Where what arrives for a call meets the one who waits for it.
 
 use std::collections::VecDeque;
-use std::task::Waker;
+use std::task::{Wake, Waker};
 
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{ConnectionError, Failure, Outcome};
 use crate::status::Status;
+use crate::sync::Arc;
 use crate::wire::Whole;
 use crate::wire::messages::{End, Entry};
 
@@ -68,6 +69,8 @@ pub(crate) struct Slot {
     first: Option<Whole>,
     more: VecDeque<Whole>,
     pub(crate) ending: Option<Ending>,
+    /// What has ended is the caller's direction; the call goes on.
+    half: bool,
     pub(crate) reader: Option<Waker>,
     pub(crate) writers: Vec<Waker>,
     pub(crate) token: Option<CancellationToken>,
@@ -92,19 +95,51 @@ impl Slot {
         self.first.take().or_else(|| self.more.pop_front())
     }
 
+    /// The caller has sent all it will; a later ending of the call itself counts more.
+    pub(crate) fn end_half(&mut self, wakers: &mut Vec<Waker>) {
+        self.half = self.ending.is_none();
+        self.ending
+            .get_or_insert_with(|| Ending::Peer(End::default()));
+        wakers.extend(self.reader.take());
+    }
+
     /// Ends the call for its owner; the first ending counts.
     pub(crate) fn end(&mut self, ending: Ending, wakers: &mut Vec<Waker>) {
-        self.ending.get_or_insert(ending);
+        if self.half || self.ending.is_none() {
+            self.ending = Some(ending);
+            self.half = false;
+        }
         wakers.extend(self.reader.take());
         wakers.append(&mut self.writers);
     }
 
-    /// Stops the handler: its token first, so that what it spawned can notice.
-    pub(crate) fn stop(&mut self) {
-        if let Some(token) = self.token.take() {
+    /// Stops the handler, once the lock is released: whoever waits for its token may run
+    /// anything.
+    pub(crate) fn stop(&mut self, wakers: &mut Vec<Waker>) {
+        let stop = Stop {
+            token: self.token.take(),
+            task: self.task.take(),
+        };
+        if stop.token.is_some() || stop.task.is_some() {
+            wakers.push(Arc::new(stop).into());
+        }
+    }
+}
+
+/// Stops a handler when it is woken.
+#[derive(Debug)]
+struct Stop {
+    token: Option<CancellationToken>,
+    task: Option<AbortHandle>,
+}
+
+impl Wake for Stop {
+    fn wake(self: Arc<Self>) {
+        // The token first, so that what the handler spawned can notice.
+        if let Some(token) = &self.token {
             token.cancel();
         }
-        if let Some(task) = self.task.take() {
+        if let Some(task) = &self.task {
             task.abort();
         }
     }

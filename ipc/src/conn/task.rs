@@ -78,6 +78,7 @@ impl Task {
         drop(core);
         wake(wakers);
         self.connection.slots.close();
+        self.connection.writer.close();
     }
 
     async fn serve(&mut self) -> ConnectionError {
@@ -86,7 +87,7 @@ impl Task {
         }
         loop {
             let step = match poll_fn(|cx| self.poll_wake(cx)).await {
-                Wake::Read(read) => self.on_read(read),
+                Wake::Read(read) => self.on_read(read).and_then(|()| self.on_time()),
                 Wake::Writable | Wake::Flush => self.flush(),
                 Wake::Timer => self.on_timer(),
             };
@@ -178,7 +179,8 @@ impl Task {
         let result = loop {
             let mut core = connection.lock();
             core.batching = true;
-            match events::take(&mut core, &mut self.input, &connection.pool, &mut wakers) {
+            let (pool, writer) = (&connection.pool, &connection.writer);
+            match events::take(&mut core, &mut self.input, (pool, writer), &mut wakers) {
                 Ok(Some(arrived)) => {
                     drop(core);
                     connection.dispatch.run(connection, arrived);
@@ -214,6 +216,15 @@ impl Task {
         Ok(())
     }
 
+    /// Looks at the clock: a peer that never pauses must not keep the timer from its turn.
+    fn on_time(&mut self) -> Result<(), ConnectionError> {
+        let next = self.connection.next_deadline(&self.connection.lock());
+        if next.is_some_and(|next| next <= now()) {
+            return self.on_timer();
+        }
+        Ok(())
+    }
+
     fn on_timer(&mut self) -> Result<(), ConnectionError> {
         let now = now();
         let mut wakers = Vec::new();
@@ -241,6 +252,14 @@ impl Task {
             return Err(ConnectionError::Shutdown);
         }
         Ok(())
+    }
+}
+
+/// Also when its runtime ends or a service panics: nobody may wait for a connection that has
+/// no task.
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.finish(&ConnectionError::Shutdown);
     }
 }
 

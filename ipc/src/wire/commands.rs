@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::time::Instant;
 
+use bytes::BytesMut;
 use prost::Message;
 
 use super::call::{CallId, Input, Key, Role, State};
@@ -228,6 +229,21 @@ impl<T: Default> Engine<T> {
             put_message(&mut self.out.data, head, &Cancel { code });
         }
         self.retire(key);
+    }
+
+    /// Takes back a call of ours of which nothing has left: the peer will never see it.
+    /// `out` is what was handed over last, and `sent` how much of it has left. `false`,
+    /// and nothing is changed, if the call has left.
+    pub fn withdraw(&mut self, key: Key, out: &mut BytesMut, sent: usize) -> bool {
+        let Some(call) = self.calls.get(key) else {
+            return false;
+        };
+        let open = call.role == Role::Caller && call.state != State::Done;
+        let withdrawn = open && self.out.withdraw(call.id, out, sent);
+        if withdrawn {
+            self.retire(key);
+        }
+        withdrawn
     }
 
     pub(crate) fn cancel_or_fail(&mut self, key: Key, code: u32, message: &str) {

@@ -54,6 +54,9 @@ pub enum Event {
         /// The call.
         key: Key,
     },
+    /// Answers pile up: write before more input is taken, or the peer will be blamed for
+    /// what it had no chance to read.
+    Backlog,
     /// The peer answered a ping.
     Pong(u64),
     /// The peer takes no more calls, and has not seen those above `last_call`.
@@ -114,7 +117,13 @@ impl<T: Default> Engine<T> {
         buffer: &mut BytesMut,
         now: Instant,
     ) -> Result<Option<Event>, Violation> {
-        while let Some(raw) = self.decoder.decode(buffer)? {
+        loop {
+            if !buffer.is_empty() && self.is_pressed() {
+                return Ok(Some(Event::Backlog));
+            }
+            let Some(raw) = self.decoder.decode(buffer)? else {
+                break;
+            };
             self.frame_due = None;
             if let Some(event) = self.on_frame(Frame::parse(raw)?, now)? {
                 return Ok(Some(event));
@@ -226,6 +235,15 @@ impl<T: Default> Engine<T> {
         self.spare.take()
     }
 
+    /// Whether what waits will soon be held against the peer; said once until the next write.
+    fn is_pressed(&mut self) -> bool {
+        let finals = self.out.finals;
+        let open = self.calls.open(Role::Callee).saturating_add(finals);
+        let full = finals > 0 && open >= self.ours.max_calls;
+        (full || self.out.control.len() > PRESSED)
+            && !std::mem::replace(&mut self.out.pressed, true)
+    }
+
     fn turn(&mut self, key: Key, out: &mut BytesMut) {
         let chunk = self.chunk();
         let Some(call) = self.calls.get_mut(key) else {
@@ -321,5 +339,7 @@ impl<T: Default> Engine<T> {
     }
 }
 
+/// Control bytes from which on they are better written than added to.
+const PRESSED: usize = 32_768;
 /// Our largest chunk: a small call never waits behind more than this (PROTOCOL.md#chunks).
 const CHUNK: usize = 65_536;

@@ -6,7 +6,8 @@ use std::fmt;
 use bytes::{Bytes, BytesMut};
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
 
-use super::call::Key;
+use super::call::{CallId, Key};
+use super::header::{HEADER_LEN, Header, Kind};
 
 /// A message on its way out.
 pub enum Body<'a> {
@@ -88,6 +89,8 @@ pub(crate) struct Outbox {
     pub(crate) finals: u32,
     /// How often `data` was handed over; starts at 1, so that 0 is never.
     pub(crate) handed: u64,
+    /// The owner was told to write, and has not since.
+    pub(crate) pressed: bool,
 }
 
 impl Outbox {
@@ -98,7 +101,30 @@ impl Outbox {
             ring: VecDeque::new(),
             finals: 0,
             handed: 1,
+            pressed: false,
         }
+    }
+
+    /// Takes the frames of a call back if none of them has left, and says whether.
+    /// The first `sent` bytes of `out`, which was handed over, have.
+    pub(crate) fn withdraw(&mut self, id: CallId, out: &mut BytesMut, sent: usize) -> bool {
+        let call = |frame: &Unsent<'_>| frame.header.call == id.get();
+        let opens = |frame: Unsent<'_>| call(&frame) && frame.header.kind == Kind::Call;
+        if !unsent(&self.data, 0).any(opens) && !unsent(out, sent).any(opens) {
+            return false;
+        }
+        for (frames, sent) in [(&mut self.data, 0), (out, sent)] {
+            let mut kept = BytesMut::from(frames.get(..sent).unwrap_or_default());
+            let begun = unsent(frames, sent)
+                .next()
+                .map_or(frames.len(), |f| f.start);
+            kept.extend_from_slice(frames.get(sent..begun).unwrap_or_default());
+            for frame in unsent(frames, sent).filter(|frame| !call(frame)) {
+                kept.extend_from_slice(frame.bytes);
+            }
+            *frames = kept;
+        }
+        true
     }
 
     /// Moves control and data frames to `out`; without a copy where `out` is empty.
@@ -112,6 +138,7 @@ impl Outbox {
             self.data.clear();
         }
         self.finals = 0;
+        self.pressed = false;
         self.handed = self.handed.wrapping_add(1);
     }
 
@@ -123,6 +150,32 @@ impl Outbox {
     pub(crate) fn is_empty(&self) -> bool {
         self.control.is_empty() && self.data.is_empty() && self.ring.is_empty()
     }
+}
+
+/// A frame of which nothing has been sent.
+struct Unsent<'a> {
+    start: usize,
+    header: Header,
+    bytes: &'a [u8],
+}
+
+/// The frames in a buffer that begin behind the first `sent` bytes.
+fn unsent(buffer: &BytesMut, sent: usize) -> impl Iterator<Item = Unsent<'_>> {
+    let mut start = 0_usize;
+    let frames = std::iter::from_fn(move || {
+        let rest = buffer.get(start..)?;
+        let header = Header::parse(rest.first_chunk::<HEADER_LEN>()?);
+        let len = usize::try_from(header.len).unwrap_or(usize::MAX);
+        let bytes = rest.get(..len.saturating_add(HEADER_LEN))?;
+        let frame = Unsent {
+            start,
+            header,
+            bytes,
+        };
+        start = start.saturating_add(bytes.len());
+        Some(frame)
+    });
+    frames.filter(move |frame| frame.start >= sent)
 }
 
 /// The tag of `CallHead::body` in wire.proto.

@@ -108,6 +108,7 @@ pub(crate) fn texts(events: Vec<Event>) -> Vec<String> {
             format!("end {} {}{unseen}", end.code, end.message)
         }
         Event::Cancelled { .. } => "cancelled".into(),
+        Event::Backlog => "backlog".into(),
         Event::Pong(value) => format!("pong {value}"),
         Event::GoAway(away) => format!("goaway {} {}", away.code, away.last_call),
         Event::Call { .. } => "call".into(),

@@ -233,7 +233,7 @@ impl Peer {
                 assert!(!known.done && known.role == Role::Callee);
                 known.done = true;
             }
-            Event::Pong(_) => {}
+            Event::Pong(_) | Event::Backlog => {}
             Event::GoAway(away) => {
                 let unseen =
                     |known: &Known| known.role == Role::Caller && known.id.get() > away.last_call;
