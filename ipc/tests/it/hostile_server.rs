@@ -1,0 +1,374 @@
+//! Servers that break the rules, against our client.
+
+use std::os::unix::net::UnixListener;
+use std::time::Duration;
+
+use ipc::wire::messages::{Cancel, End, GoAway, Welcome};
+use ipc::wire::{Flags, Header, Kind, Violation};
+use ipc::{Client, Code, ConnectionError, Error, HandshakeError, Outcome, Policy, SocketPath};
+use prost::Message;
+
+use crate::raw::{PREFACE, Raw, frame, generous};
+use crate::support::*;
+
+/// A client of a server that is only bytes, which `serve` plays in a thread of its own.
+fn client_of(
+    serve: impl FnOnce(&mut Raw) + Send + 'static,
+    call: impl AsyncFnOnce(Result<Client, Error>),
+) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().canonicalize().unwrap().join("d.sock");
+    let listener = UnixListener::bind(&path).unwrap();
+    let serving = std::thread::spawn(move || {
+        let mut raw = Raw::new(listener.accept().unwrap().0);
+        serve(&mut raw);
+    });
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_all().build().unwrap().block_on(async {
+        let client = Client::builder(SocketPath::at(&path).unwrap())
+            .trust(Policy::any_user())
+            .connect();
+        call(soon(client).await).await;
+    });
+    serving.join().unwrap();
+}
+
+fn welcome() -> Welcome {
+    Welcome {
+        limits: Some(generous()),
+        session: vec![1; 16].into(),
+        nonce: vec![2; 16].into(),
+        ..Welcome::default()
+    }
+}
+
+/// Plays the server's part of a good handshake.
+fn greet(raw: &mut Raw, welcome: &Welcome) {
+    raw.preface();
+    raw.until(Kind::Hello);
+    raw.send(&PREFACE);
+    raw.frame(Kind::Welcome, 0, Flags::NONE, &welcome.encode_to_vec());
+    assert_eq!(raw.next().unwrap().header.kind, Kind::Confirm);
+}
+
+fn handshake(error: Error) -> HandshakeError {
+    match error {
+        Error::Handshake(error) => error,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// What a client makes of a server's first bytes.
+fn shakes(bytes: Vec<u8>, check: impl FnOnce(HandshakeError)) {
+    let serve = move |raw: &mut Raw| {
+        raw.preface();
+        raw.until(Kind::Hello);
+        raw.send(&bytes);
+        while raw.next().is_some() {}
+    };
+    client_of(serve, async |client| {
+        let error = client.unwrap_err();
+        assert_eq!(error.outcome(), Outcome::NotSent);
+        check(handshake(error));
+    });
+}
+
+#[test]
+fn a_server_of_another_version_is_named_with_both_versions() {
+    // [PRE-3]
+    let mut bytes = PREFACE.to_vec();
+    bytes[6] = 9;
+    shakes(bytes, |error| {
+        let versions = matches!(error, HandshakeError::Version { theirs: 9, ours: 1 });
+        assert!(versions, "{error:?}");
+    });
+}
+
+fn lost_by(error: &HandshakeError) -> Option<Violation> {
+    match error {
+        HandshakeError::Lost(ConnectionError::Violation(violation)) => Some(*violation),
+        _ => None,
+    }
+}
+
+#[test]
+fn a_server_that_breaks_the_handshake_is_named() {
+    // [HSK-8] [HSK-13] [LIM-1]
+    let with = |change: fn(&mut Welcome)| {
+        let mut welcome = welcome();
+        change(&mut welcome);
+        let frame = frame(Kind::Welcome, 0, Flags::NONE, &welcome.encode_to_vec());
+        [&PREFACE[..], &frame].concat()
+    };
+    let cases = [
+        (Violation::BadPreface, b"HTTP/1.1 400".to_vec()),
+        (Violation::Malformed, with(|w| w.nonce = vec![1; 15].into())),
+        (
+            Violation::Malformed,
+            with(|w| w.session = vec![1; 17].into()),
+        ),
+        (Violation::InvalidLimits, with(|w| w.limits = None)),
+        (
+            Violation::UnexpectedFrame,
+            [&PREFACE[..], &frame(Kind::Ping, 0, Flags::NONE, &[])].concat(),
+        ),
+    ];
+    for (violation, bytes) in cases {
+        shakes(bytes, |error| assert_eq!(lost_by(&error), Some(violation)));
+    }
+}
+
+#[test]
+fn a_server_that_turns_the_client_away_is_quoted() {
+    let away = |code| {
+        let away = GoAway {
+            code,
+            message: "not today".into(),
+            last_call: 0,
+        };
+        let away = frame(Kind::GoAway, 0, Flags::NONE, &away.encode_to_vec());
+        [&PREFACE[..], &away].concat()
+    };
+    shakes(away(64), |error| {
+        let quoted = matches!(&error, HandshakeError::Refused(text) if text == "not today");
+        assert!(quoted, "{error:?}");
+    });
+    shakes(away(65), |error| {
+        let quoted = matches!(&error, HandshakeError::Overloaded(text) if text == "not today");
+        assert!(quoted, "{error:?}");
+    });
+    shakes(away(4_711), |error| {
+        let HandshakeError::Lost(ConnectionError::GoneAway { code: 4_711, .. }) = error else {
+            panic!("{error:?}");
+        };
+    });
+}
+
+#[test]
+fn a_server_that_hangs_up_or_says_nothing_is_an_error_in_time() {
+    client_of(
+        |raw| raw.preface(),
+        async |client| {
+            let error = handshake(client.unwrap_err());
+            let closed = matches!(error, HandshakeError::Lost(ConnectionError::Closed));
+            assert!(closed, "{error:?}");
+        },
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().canonicalize().unwrap().join("d.sock");
+    let _silent = UnixListener::bind(&path).unwrap();
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_all().start_paused(true).build().unwrap();
+    let client = Client::builder(SocketPath::at(&path).unwrap()).trust(Policy::any_user());
+    let error = runtime.block_on(client.connect()).unwrap_err();
+    assert_eq!(error.code(), Code::DeadlineExceeded);
+    assert!(matches!(handshake(error), HandshakeError::TimedOut));
+}
+
+fn answer(id: u32, flags: Flags, message: &Text) -> Vec<u8> {
+    frame(Kind::Message, id, flags, &message.encode_to_vec())
+}
+
+fn end(id: u32, end: &End) -> Vec<u8> {
+    frame(Kind::End, id, Flags::NONE, &end.encode_to_vec())
+}
+
+/// What the caller of a unary call is told for these bytes.
+fn told(bytes: Vec<u8>) -> (Code, Outcome, bool) {
+    let mut told = None;
+    let serve = move |raw: &mut Raw| {
+        greet(raw, &welcome());
+        assert_eq!(raw.until(Kind::Call).header.call, 1);
+        raw.send(&bytes);
+        while raw.next().is_some() {}
+    };
+    client_of(serve, async |client| {
+        let error = soon(client.unwrap().unary::<_, Text>(ECHO, text("")).reply())
+            .await
+            .unwrap_err();
+        told = Some((error.code(), error.outcome(), error.is_interrupted()));
+    });
+    told.unwrap()
+}
+
+#[test]
+fn answers_that_do_not_fit_a_unary_call_are_internal() {
+    // [SHP-5] [COD-2] [MET-3]
+    let more = answer(1, Flags::NONE, &text("one"));
+    let last = answer(1, Flags::END, &text("two"));
+    let after = (Code::Internal, Outcome::MayHaveRun, false);
+    assert_eq!(told([more, last].concat()), after);
+    assert_eq!(told(end(1, &End::default())), after);
+    let garbage = frame(Kind::Message, 1, Flags::END, &[0xff; 3]);
+    assert_eq!(told(garbage), after);
+    let strange = End {
+        code: 4_711,
+        ..End::default()
+    };
+    let unknown = (Code::Unknown, Outcome::MayHaveRun, false);
+    assert_eq!(told(end(1, &strange)), unknown);
+    let unseen = End {
+        code: 14,
+        unseen: true,
+        ..End::default()
+    };
+    let refused = (Code::Unavailable, Outcome::RefusedUnseen, false);
+    assert_eq!(told(end(1, &unseen)), refused);
+}
+
+#[test]
+fn a_server_that_breaks_the_rules_fails_its_calls_and_is_told() {
+    // [IDS-3] [STA-1] [CRD-4] [ERR-1]
+    let none = Flags::NONE;
+    let cases: Vec<(Violation, Vec<u8>)> = vec![
+        (
+            Violation::FrameTooLarge { len: 0, limit: 0 },
+            Header::new(Kind::Message, 1, none, u32::MAX)
+                .to_bytes()
+                .into(),
+        ),
+        (Violation::UnknownCall, answer(3, Flags::END, &text(""))),
+        (Violation::WrongParity, frame(Kind::Call, 3, none, &[])),
+        (
+            Violation::UnexpectedFrame,
+            frame(Kind::Cancel, 1, none, &[]),
+        ),
+        (
+            Violation::UnexpectedFrame,
+            frame(Kind::Welcome, 0, none, &[]),
+        ),
+        (Violation::BadCredit, frame(Kind::Credit, 1, none, &[])),
+        (Violation::Malformed, frame(Kind::End, 1, none, &[0xff])),
+    ];
+    for (violation, bytes) in cases {
+        let serve = move |raw: &mut Raw| {
+            greet(raw, &welcome());
+            raw.until(Kind::Call);
+            raw.send(&bytes);
+            // Although the program still has the client in its hands.
+            assert_eq!(raw.closed_with(), violation.code(), "{violation:?}");
+        };
+        client_of(serve, async |client| {
+            let client = client.unwrap();
+            let error = soon(client.unary::<_, Text>(WAIT, text("")).reply())
+                .await
+                .unwrap_err();
+            assert!(error.is_interrupted());
+            assert_eq!(
+                (error.code(), error.outcome()),
+                (Code::Internal, Outcome::MayHaveRun)
+            );
+            let Some(ConnectionError::Violation(found)) = client.closed() else {
+                panic!("{:?}", client.closed());
+            };
+            assert_eq!(found.code(), violation.code());
+            tokio::task::yield_now().await;
+        });
+    }
+}
+
+#[test]
+fn going_away_tells_apart_what_was_seen_and_what_was_not() {
+    // [GOA-3] [GOA-4] [GOA-5] [GOA-6] [GOA-7]
+    for code in [0, 67, 4_711] {
+        let serve = move |raw: &mut Raw| {
+            greet(raw, &welcome());
+            raw.until(Kind::Call);
+            raw.until(Kind::Call);
+            let away = GoAway {
+                code,
+                message: "enough".into(),
+                last_call: 1,
+            };
+            raw.frame(Kind::GoAway, 0, Flags::NONE, &away.encode_to_vec());
+            if code == 0 {
+                raw.send(&answer(1, Flags::END, &text("finished")));
+            }
+            while raw.next().is_some() {}
+        };
+        client_of(serve, async |client| {
+            let client = client.unwrap();
+            let call = || client.unary::<_, Text>(ECHO, text("")).reply();
+            let (first, second) = soon(async { tokio::join!(call(), call()) }).await;
+            let second = second.unwrap_err();
+            assert_eq!(
+                (second.code(), second.outcome()),
+                (Code::Unavailable, Outcome::RefusedUnseen)
+            );
+            match first {
+                Ok(first) => assert_eq!((code, first.body.text.as_str()), (0, "finished")),
+                Err(error) => {
+                    assert_ne!(code, 0);
+                    assert_eq!(
+                        (error.code(), error.outcome(), error.is_interrupted()),
+                        (Code::Unavailable, Outcome::MayHaveRun, true)
+                    );
+                }
+            }
+            let third = call().await.unwrap_err();
+            assert_eq!(
+                (third.code(), third.outcome()),
+                (Code::Unavailable, Outcome::NotSent)
+            );
+        });
+    }
+}
+
+#[test]
+fn a_call_stuck_behind_others_is_not_sent_and_never_arrives() {
+    // [CAN-2]
+    let (read, reads) = std::sync::mpsc::channel::<()>();
+    let serve = move |raw: &mut Raw| {
+        let mut greedy = welcome();
+        greedy.limits.as_mut().unwrap().initial_credit = 1 << 30;
+        greet(raw, &greedy);
+        reads.recv().unwrap();
+        // Everything the client has made it send, up to its end.
+        let mut late = false;
+        while let Some(came) = raw.next() {
+            let cancelled = || Cancel::decode(came.payload.clone()).unwrap().code;
+            assert!(came.header.kind != Kind::Cancel || cancelled() == 1);
+            late |= came.payload.windows(4).any(|part| part == b"late");
+        }
+        assert!(!late, "it was not sent, the caller was told");
+    };
+    client_of(serve, async |client| {
+        let client = client.unwrap();
+        let large = || text(&"x".repeat(60_000));
+        let mut stuck = Vec::new();
+        for _ in 0..20 {
+            let mut call = client.unary::<_, Text>(ECHO, large()).into_future();
+            assert!(begins(&mut call).await.is_none());
+            stuck.push(call);
+        }
+        let late = client.unary::<_, Text>(ECHO, text("late"));
+        let late = late.deadline(Duration::from_millis(50)).into_future();
+        let unsent = (Code::DeadlineExceeded, Outcome::NotSent);
+        let error = soon(late).await.unwrap_err();
+        assert_eq!((error.code(), error.outcome()), unsent);
+
+        // Notes wait for room, of which there is an end.
+        let mut note = client.one_way(NOTE, large()).into_future();
+        while begins(&mut note).await.is_some() {
+            note = client.one_way(NOTE, large()).into_future();
+        }
+        let late = client.one_way(NOTE, text("late"));
+        let late = late.deadline(Duration::from_millis(50)).into_future();
+        let error = soon(late).await.unwrap_err();
+        assert_eq!((error.code(), error.outcome()), unsent);
+        drop(note);
+        drop(stuck);
+        read.send(()).unwrap();
+        drop(client);
+        // The connection goes on by itself until all is written.
+        tokio::task::yield_now().await;
+        soon(closes(&read)).await;
+    });
+}
+
+/// Waits until the server has read to the end and dropped its channel.
+async fn closes(read: &std::sync::mpsc::Sender<()>) {
+    while read.send(()).is_ok() {
+        tokio::task::yield_now().await;
+    }
+}
