@@ -306,7 +306,7 @@ pub(crate) fn not_opened(error: OpenError) -> Failure {
         OpenError::TooMany | OpenError::TooLarge { .. } | OpenError::Metadata { .. } => {
             Status::resource_exhausted(error.to_string())
         }
-        OpenError::Key => Status::invalid_argument(error.to_string()),
+        OpenError::Key => Status::internal(error.to_string()),
         OpenError::GoingAway => Status::unavailable(error.to_string()),
     };
     Failure::new(status, Outcome::NotSent)
