@@ -100,7 +100,7 @@ fn a_path_too_long_for_a_socket_is_told_at_once() {
 #[test]
 fn a_second_daemon_on_the_same_path_names_the_first_and_leaves_it_alone() {
     let (dir, config) = with_config("");
-    let socket = dir.path().join("d.sock");
+    let socket = dir.path().canonicalize().unwrap().join("d.sock");
     let first = listening(&config, &socket);
     let at = ["--log", "off", "--socket", socket.to_str().unwrap()];
     let output = daemon(&config, &at);
@@ -115,7 +115,7 @@ fn a_second_daemon_on_the_same_path_names_the_first_and_leaves_it_alone() {
 #[test]
 fn a_daemon_told_to_stop_tells_what_it_counted_and_takes_its_socket_away() {
     let (dir, config) = with_config("");
-    let socket = dir.path().join("d.sock");
+    let socket = dir.path().canonicalize().unwrap().join("d.sock");
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
         let output = stop(listening(&config, &socket), signal);
         assert_eq!(output.status.code(), Some(0));

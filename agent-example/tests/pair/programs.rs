@@ -56,7 +56,7 @@ pub(crate) struct Stand {
 impl Stand {
     pub(crate) fn new() -> Self {
         // Short, because of the socket; and outside of folders that only one user can enter.
-        let folder = tempfile::tempdir_in("/tmp").unwrap();
+        let folder = tempfile::tempdir_in(Path::new("/tmp").canonicalize().unwrap()).unwrap();
         fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
         let place = |program: &Path| {
             let copy = folder.path().join(program.file_name().unwrap());

@@ -28,9 +28,10 @@ impl Place {
         } else {
             (0o700, std::env::temp_dir())
         };
-        let folder = tempfile::Builder::new()
-            .prefix("drift-")
-            .tempdir_in(base)
+        // A socket is refused where a link is on the way to it.
+        let folder = base
+            .canonicalize()
+            .and_then(|base| tempfile::Builder::new().prefix("drift-").tempdir_in(base))
             .map_err(Trouble::io("make a folder for the demo"))?;
         // Afterwards, because the umask has a say in the mode at birth.
         fs::set_permissions(folder.path(), Permissions::from_mode(mode))

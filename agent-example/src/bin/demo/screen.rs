@@ -34,8 +34,16 @@ impl Screen {
         let before: u64 = calls.iter().sum();
         calls[agent] = answered;
         let now: u64 = calls.iter().sum();
+        if now == before {
+            return;
+        }
         if self.is_terminal {
-            self.show(&format!("{}  {now} of {of} calls answered", self.clear()));
+            // The last one stays.
+            let end = if now < of { "" } else { "\n" };
+            self.show(&format!(
+                "{}  {now} of {of} calls answered{end}",
+                self.clear()
+            ));
         } else if now * QUARTERS / of.max(1) > before * QUARTERS / of.max(1) {
             self.show(&format!("  {now} of {of} calls answered\n"));
         }
