@@ -25,6 +25,9 @@ struct Arguments {
     /// Wait so long, such as 10s, for a daemon that is not there yet
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = humantime::parse_duration)]
     wait: Duration,
+    /// Wait so long for the answer to a call
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration)]
+    deadline: Duration,
     /// Name among the agents of this user
     #[arg(long, default_value = "agent")]
     name: String,

@@ -26,7 +26,6 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let client = Client::builder(arguments.place.path()?)
         .trust(trusted)
         .connect_within(arguments.wait)
-        .deadline(CALL_LIMIT)
         .service(proto::AgentServer::new(Checker::new(
             Arc::clone(&tally),
             latest,
@@ -34,7 +33,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         .connect()
         .await
         .map_err(|error| Failure::ipc("cannot reach the daemon", error))?;
-    let drift = proto::DriftClient::new(client);
+    let stream = proto::DriftClient::new(client.clone());
+    let drift = proto::DriftClient::new(client.with_deadline(arguments.deadline));
     let request = proto::RegisterRequest {
         name: arguments.name.clone(),
     };
@@ -53,6 +53,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     });
     let session = Session {
         drift,
+        stream,
         tally: Arc::clone(&tally),
         outlet,
     };
@@ -75,7 +76,10 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
 /// What the parts of a session share.
 #[derive(Clone, Debug)]
 pub(crate) struct Session {
+    /// For calls that the daemon answers at once, unless it is stopped or the machine is.
     pub(crate) drift: proto::DriftClient,
+    /// For the stream that lasts as long as both sides.
+    stream: proto::DriftClient,
     pub(crate) tally: Arc<Tally>,
     pub(crate) outlet: Outlet,
 }
@@ -84,7 +88,7 @@ impl Session {
     /// Follows the state, first as a whole and then change by change, until the stream breaks.
     async fn follow(&self) -> Result<(), ipc::Error> {
         let mut last = 0;
-        let mut changes = self.drift.watch(proto::WatchRequest {}).await?;
+        let mut changes = self.stream.watch(proto::WatchRequest {}).await?;
         while let Some(change) = changes.recv().await? {
             match change.kind {
                 Some(change::Kind::Snapshot(snapshot)) => self.is(snapshot),
@@ -156,8 +160,5 @@ impl Session {
         }
     }
 }
-
-/// For one call. The daemon answers at once, unless it is stopped or the machine is.
-const CALL_LIMIT: Duration = Duration::from_secs(10);
 
 const HEARTBEAT: Duration = Duration::from_secs(5);

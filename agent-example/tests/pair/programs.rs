@@ -84,8 +84,13 @@ impl Stand {
 
     /// Starts a daemon as this user, and waits until it listens.
     pub(crate) fn start_daemon(&self, uid: u32) -> Daemon {
+        self.start_daemon_with(uid, "")
+    }
+
+    /// The same with something to watch.
+    pub(crate) fn start_daemon_with(&self, uid: u32, text: &str) -> Daemon {
         let config = self.socket(uid).with_file_name("drift.toml");
-        fs::write(&config, "").unwrap();
+        fs::write(&config, text).unwrap();
         fs::set_permissions(&config, Permissions::from_mode(0o644)).unwrap();
         let mut command = r#as(uid, &self.daemon);
         command.args(["--json", "--log", "off", "--config"]);

@@ -1,7 +1,7 @@
-//! How an agent ends that has no daemon to work for.
+//! How an agent ends that has no daemon to work for, and that it goes on where it has one.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use nix::unistd::geteuid;
 
@@ -72,18 +72,11 @@ fn an_agent_whose_daemon_is_killed_ends_and_says_why() {
     let me = geteuid().as_raw();
     let stand = Stand::new();
     let daemon = stand.start_daemon(me);
-    let mut command = stand.agent(me, me);
-    command.args(["--json", "--trust-uid", &me.to_string()]);
-    let mut agent = command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut events = BufReader::new(agent.stdout.take().unwrap()).lines();
-    let ready = events.next().unwrap().unwrap();
+    let (agent, mut events) = start(&mut stand.agent(me, me), me);
+    let ready = events.next().unwrap();
     assert!(ready.contains("ready"), "{ready}");
     drop(daemon);
-    let rest: Vec<_> = events.map(Result::unwrap).collect();
+    let rest: Vec<_> = events.collect();
     assert!(rest.last().unwrap().contains("agent_ends"), "{rest:?}");
     let output = agent.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(69));
@@ -93,4 +86,33 @@ fn an_agent_whose_daemon_is_killed_ends_and_says_why() {
         1,
         "{complaint}"
     );
+}
+
+#[test]
+fn an_agent_follows_for_longer_than_one_call_may_last() {
+    let me = geteuid().as_raw();
+    let stand = Stand::new();
+    // Two changes of this one are a second apart.
+    let config = r#"
+        interval = "100ms"
+        [[check]]
+        name = "clock"
+        command.argv = ["sh", "-c", "exit $(( $(date +%s) % 2 ))"]
+    "#;
+    let _daemon = stand.start_daemon_with(me, config);
+    let mut command = stand.agent(me, me);
+    let (mut agent, events) = start(command.args(["--deadline", "300ms"]), me);
+    let changes = events.filter(|event| event.contains(r#""check":"clock""#));
+    assert_eq!(changes.take(3).count(), 3);
+    agent.kill().unwrap();
+    agent.wait().unwrap();
+}
+
+/// Starts an agent of this user, whose daemon is of the same user.
+fn start(command: &mut Command, uid: u32) -> (Child, impl Iterator<Item = String> + use<>) {
+    command.args(["--json", "--trust-uid", &uid.to_string()]);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut agent = command.spawn().unwrap();
+    let events = BufReader::new(agent.stdout.take().unwrap()).lines();
+    (agent, events.map(Result::unwrap))
 }
