@@ -45,7 +45,8 @@ impl Client {
         }
     }
 
-    /// The same client with another deadline for every call; a call may choose its own.
+    /// The same client with another deadline for every call; see
+    /// [`ClientBuilder::deadline`](crate::ClientBuilder::deadline).
     #[must_use]
     pub fn with_deadline(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
@@ -60,8 +61,18 @@ impl Client {
 
     /// Why the connection is over, if it is.
     #[must_use]
-    pub fn closed(&self) -> Option<ConnectionError> {
+    pub fn close_reason(&self) -> Option<ConnectionError> {
         self.connection.lock().over.clone()
+    }
+
+    /// Waits until the connection is over, and says why.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future changes nothing.
+    pub async fn closed(&self) -> ConnectionError {
+        self.connection.ended.cancelled().await;
+        self.close_reason().unwrap_or(ConnectionError::Shutdown)
     }
 
     /// Calls a method that takes one message and gives one.

@@ -53,7 +53,9 @@ impl ClientBuilder {
         self
     }
 
-    /// A deadline for every call; a call may choose its own. Default: none.
+    /// A deadline for every call that has one answer or none; a call may choose its own.
+    /// A stream of answers has none unless it chooses one, because it may be meant to last.
+    /// Default: none.
     pub fn deadline(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self

@@ -53,7 +53,10 @@ impl Error {
     pub fn code(&self) -> Code {
         match self {
             Self::Call(failure) => failure.status.code(),
-            Self::Connect(_) => Code::Unavailable,
+            Self::Connect(error) => match **error {
+                ConnectError::NotAllowed { .. } => Code::PermissionDenied,
+                _ => Code::Unavailable,
+            },
             Self::Handshake(error) => error.code(),
             Self::Path(_) | Self::Bind(_) | Self::Inherit(_) | Self::Policy(_) | Self::Build(_) => {
                 Code::FailedPrecondition
@@ -119,7 +122,7 @@ impl Failure {
 
     /// A call whose connection ended before its answer came.
     pub(crate) fn lost(reason: &ConnectionError, outcome: Outcome) -> Self {
-        let status = Status::new(reason.code(), format!("connection lost: {reason}"));
+        let status = Status::new(reason.code(), "the connection was lost");
         Self {
             status,
             outcome,
@@ -175,6 +178,8 @@ pub enum ConnectionError {
 impl ConnectionError {
     fn code(&self) -> Code {
         match self {
+            // A peer that dies in the middle of a frame is gone, not wrong.
+            Self::Violation(Violation::Truncated) => Code::Unavailable,
             Self::Violation(_) => Code::Internal,
             _ => Code::Unavailable,
         }

@@ -94,6 +94,11 @@ impl Method {
         self.id
     }
 
+    /// Whether the answers end by themselves, so that a deadline for all calls fits this one.
+    pub(crate) const fn is_bounded(&self) -> bool {
+        !matches!(self.shape, Shape::ServerStreaming | Shape::Bidirectional)
+    }
+
     /// How many messages go each way.
     #[must_use]
     pub const fn shape(&self) -> Shape {

@@ -82,7 +82,7 @@ type Answer<T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send>>;
 impl<Req, S> Request<Req, S> {
     pub(crate) fn new(client: Client, method: &'static Method, message: Req) -> Self {
         let options = Options {
-            timeout: client.timeout(),
+            timeout: client.timeout().filter(|_| method.is_bounded()),
             metadata: Metadata::default(),
         };
         Self {

@@ -44,6 +44,10 @@ impl Client {
         self.link.peer()
     }
 
+    fn timeout_of(&self, method: &Method) -> Option<Duration> {
+        self.timeout.filter(|_| method.is_bounded())
+    }
+
     /// Calls a method that takes one message and gives one.
     ///
     /// # Errors
@@ -54,7 +58,9 @@ impl Client {
         Req: Message,
         Res: Message + Default,
     {
-        let key = self.link.open(method, self.timeout, Some(request))?;
+        let key = self
+            .link
+            .open(method, self.timeout_of(method), Some(request))?;
         self.link.answer(key)
     }
 
@@ -72,7 +78,9 @@ impl Client {
         Req: Message,
         Res: Message + Default,
     {
-        let key = self.link.open(method, self.timeout, Some(request))?;
+        let key = self
+            .link
+            .open(method, self.timeout_of(method), Some(request))?;
         Ok(Receiver::new(&mut self.link, key))
     }
 
@@ -89,7 +97,9 @@ impl Client {
         Req: Message,
         Res: Message + Default,
     {
-        let key = self.link.open(method, self.timeout, None::<&()>)?;
+        let key = self
+            .link
+            .open(method, self.timeout_of(method), None::<&()>)?;
         Ok(Upload::new(&mut self.link, key))
     }
 
@@ -106,7 +116,9 @@ impl Client {
         Req: Message,
         Res: Message + Default,
     {
-        let key = self.link.open(method, self.timeout, None::<&()>)?;
+        let key = self
+            .link
+            .open(method, self.timeout_of(method), None::<&()>)?;
         Ok(Exchange::new(&mut self.link, key))
     }
 
@@ -120,7 +132,9 @@ impl Client {
         method: &'static Method,
         request: &Req,
     ) -> Result<(), Error> {
-        let key = self.link.open(method, self.timeout, Some(request))?;
+        let key = self
+            .link
+            .open(method, self.timeout_of(method), Some(request))?;
         self.link.release(key);
         Ok(())
     }
@@ -152,7 +166,8 @@ impl ClientBuilder {
         self
     }
 
-    /// A deadline for every call. Default: none.
+    /// A deadline for every call that has one answer or none. A stream of answers has none,
+    /// because it may be meant to last. Default: none.
     pub fn deadline(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self

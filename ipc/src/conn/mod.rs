@@ -17,6 +17,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub(crate) use self::core::{Core, Flushed};
@@ -48,6 +49,8 @@ pub(crate) struct Connection {
     pub(crate) dispatch: Arc<dyn Dispatch>,
     pub(crate) pool: Arc<Pool>,
     pub(crate) handlers: TaskTracker,
+    /// Cancelled when the connection is over.
+    pub(crate) ended: CancellationToken,
 }
 
 /// What a connection is made of besides its socket.
@@ -80,6 +83,7 @@ impl Connection {
             dispatch,
             pool,
             handlers: TaskTracker::new(),
+            ended: CancellationToken::new(),
         })
     }
 

@@ -78,6 +78,7 @@ impl Task {
         drop(core);
         wake(wakers);
         self.connection.slots.close();
+        self.connection.ended.cancel();
         self.connection.writer.close();
     }
 

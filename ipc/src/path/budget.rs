@@ -117,7 +117,7 @@ pub(super) fn check_length(platform: Platform, path: &Path) -> Result<(), PathEr
             let name = path.file_name().map_or(0, OsStr::len);
             let limit = native_limit(platform) - "/proc/self/fd/2147483647/".len();
             if name > limit {
-                refuse(name, limit, "choose a shorter file name")
+                refuse(name, limit, "shorten the file name, whose bytes count here")
             } else {
                 Ok(())
             }

@@ -1,6 +1,7 @@
 //! A caller that gives up, on purpose or because it is gone.
 
 use std::future::IntoFuture;
+use std::time::Duration;
 
 use ipc::testing::{End, Split, pair};
 use ipc::{Code, Outcome};
@@ -157,5 +158,16 @@ async fn a_call_whose_peer_goes_may_have_run() {
         (error.code(), error.outcome()),
         (Code::Unavailable, Outcome::NotSent)
     );
-    assert!(near.closed().is_some());
+    assert!(near.close_reason().is_some());
+}
+
+#[tokio::test]
+async fn whoever_waits_for_the_end_of_a_connection_is_told() {
+    let daemon = Daemon::start();
+    let client = daemon.connect().await;
+    let waiting = tokio::time::timeout(Duration::from_secs(60), client.closed());
+    let (reason, stopped) = tokio::join!(waiting, daemon.stop());
+    stopped.unwrap();
+    assert!(reason.is_ok(), "told in time");
+    assert!(client.close_reason().is_some());
 }

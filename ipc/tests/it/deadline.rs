@@ -160,3 +160,17 @@ async fn huge_deadlines_are_as_good_as_none() {
         assert!(waited.is_err(), "{waited:?}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_deadline_of_the_client_does_not_end_a_stream_of_answers() {
+    let (near, _far, _) = memory(Split::Whole).await;
+    let near = near.with_deadline(Duration::from_secs(1));
+    let (send, mut receive) = near.bidirectional::<Text, Text>(CHAT).await.unwrap();
+    advance(Duration::from_secs(60)).await;
+    send.send(text("still here")).await.unwrap();
+    assert_eq!(receive.recv().await.unwrap().unwrap().text, "still here");
+
+    let own = near.bidirectional::<Text, Text>(CHAT);
+    let (_send, mut receive) = own.deadline(Duration::from_secs(3)).await.unwrap();
+    assert_eq!(told(receive.recv().await), LATE);
+}

@@ -258,8 +258,8 @@ fn a_server_that_breaks_the_rules_fails_its_calls_and_is_told() {
                 (error.code(), error.outcome()),
                 (Code::Internal, Outcome::MayHaveRun)
             );
-            let Some(ConnectionError::Violation(found)) = client.closed() else {
-                panic!("{:?}", client.closed());
+            let Some(ConnectionError::Violation(found)) = client.close_reason() else {
+                panic!("{:?}", client.close_reason());
             };
             assert_eq!(found.code(), violation.code());
             tokio::task::yield_now().await;
