@@ -1,5 +1,6 @@
 //! What can go wrong, and who is at fault.
 
+use std::fmt;
 use std::io;
 
 use crate::limits::InvalidLimit;
@@ -12,8 +13,11 @@ use crate::sync::Arc;
 use crate::wire::Violation;
 
 /// Anything that can fail in this crate.
+///
+/// Its `Debug` is the message with all its causes, because that is what a `main` that returns
+/// it prints.
 #[non_exhaustive]
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, thiserror::Error)]
 pub enum Error {
     /// The socket path cannot be used; trying again does not help.
     #[error("socket path cannot be used")]
@@ -87,6 +91,18 @@ impl Error {
     #[must_use]
     pub fn is_interrupted(&self) -> bool {
         matches!(self, Self::Call(Failure { lost: Some(_), .. }))
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")?;
+        let mut source = std::error::Error::source(self);
+        while let Some(cause) = source {
+            write!(f, ": {cause}")?;
+            source = cause.source();
+        }
+        Ok(())
     }
 }
 
@@ -256,7 +272,7 @@ impl From<Error> for Status {
     fn from(error: Error) -> Self {
         match error {
             Error::Call(failure) => failure.status,
-            other => Self::new(other.code(), other.to_string()),
+            other => Self::new(other.code(), format!("{other:?}")),
         }
     }
 }

@@ -21,6 +21,7 @@ mod outgoing;
 mod request;
 mod stream;
 // 7. Services, servers, clients.
+mod admission;
 mod client;
 mod connect;
 mod link;
@@ -62,7 +63,7 @@ pub use policy::{Denied, Policy, PolicyError};
 pub use request::{
     Bidirectional, ClientStreaming, OneWay, Reply, Request, ServerStreaming, Unary, shape,
 };
-pub use server::{Server, ServerBuilder};
+pub use server::{Server, ServerBuilder, stop_signal};
 pub use service::Service;
 pub use socket::{AcceptError, BindError, ConnectError, DirectoryError, Flaw, InheritError};
 pub use status::{Code, Status};

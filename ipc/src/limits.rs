@@ -6,6 +6,12 @@ use std::time::Duration;
 ///
 /// Nothing that a peer can make grow is left out of this list. The first five
 /// are announced to the peer in the handshake; the rest are kept locally.
+///
+/// ```
+/// let mut limits = ipc::Limits::default();
+/// limits.max_calls = 32;
+/// limits.drain = std::time::Duration::from_secs(3);
+/// ```
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -42,8 +48,8 @@ pub struct Limits {
     /// Time for calls to finish after a stop was asked for. Default 10 s: half of
     /// launchd's 20 s between SIGTERM and SIGKILL.
     pub drain: Duration,
-    /// Bytes queued for a peer before local senders wait. Default 262144: bounds
-    /// the output buffer of a connection.
+    /// Bytes queued for a peer before streams and one-way calls wait. Default 262144: bounds
+    /// the output buffer of a connection; unary calls are bounded by the peer's `max_calls`.
     pub outbox: u32,
     /// Bytes of large message buffers kept for reuse over all connections of a server
     /// or client. Default 8388608: fresh pages, not copies, are what makes large messages slow.

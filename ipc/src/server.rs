@@ -1,25 +1,28 @@
 //! The accepting side.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
+use std::io;
 use std::pin::pin;
+use std::time::Duration;
 
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, debug, debug_span, warn};
 
+use crate::admission::{Admission, Refusal};
 use crate::conn::io::{self as transport, Writer};
 use crate::error::Error;
 use crate::handshake::{accept, say};
 use crate::limits::Limits;
 use crate::link::Link;
 use crate::path::SocketPath;
-use crate::policy::{Admitted, Policy, ResolvedPolicy};
+use crate::policy::Policy;
 use crate::service::Service;
 use crate::socket::{Accepted, BindOptions, Listener};
-use crate::sync::{Arc, Mutex, PoisonError};
+use crate::sync::Arc;
 use crate::wire::{GoAwayCode, Side, turn_away};
 
 /// Puts a [`Server`] together.
@@ -61,6 +64,9 @@ impl ServerBuilder {
     /// Binds the socket and starts to listen; nothing is accepted before
     /// [`Server::serve_until`].
     ///
+    /// Raises the process's soft limit of open descriptors to the hard one: each connection
+    /// takes two.
+    ///
     /// # Errors
     ///
     /// [`Error::Bind`] if the path is taken by a running daemon or its directory is not
@@ -85,16 +91,16 @@ impl ServerBuilder {
         let policy = self.allow.resolve()?;
         let link = Link::new(Side::Accepting, self.services, self.limits)?;
         let session = crate::sys::random()?;
+        let listener = listen()?;
         let shared = Shared {
-            policy,
+            admission: Arc::new(Admission::new(policy, &self.limits)),
             link,
             session,
-            limits: self.limits,
-            open: Mutex::default(),
+            drain: self.limits.drain,
         };
         Ok(Server {
             path: self.path,
-            listener: listen()?,
+            listener,
             shared: Arc::new(shared),
         })
     }
@@ -183,14 +189,30 @@ impl Server {
     }
 }
 
+/// Completes when the process is asked to stop, by SIGTERM or SIGINT: by launchd, systemd or a
+/// terminal. For [`Server::serve_until`].
+///
+/// # Errors
+///
+/// If the handlers cannot be installed.
+pub fn stop_signal() -> io::Result<impl Future<Output = ()> + Send> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
 /// What all connections of a server share.
 #[derive(Debug)]
 struct Shared {
-    policy: ResolvedPolicy,
+    admission: Arc<Admission>,
     link: Link,
     session: [u8; 16],
-    limits: Limits,
-    open: Mutex<HashMap<u32, u32>>,
+    drain: Duration,
 }
 
 /// Serves one connection from its acceptance to its end, which is wanted soon when the first
@@ -211,8 +233,10 @@ async fn serve(
             Ok(halves) => halves,
             Err(error) => return warn!(%error, "connection cannot be registered"),
         };
-        let Some((admitted, _seat)) = admit(&shared, accepted.peer, &writer) else {
-            return;
+        let (admitted, _seat) = match shared.admission.admit(accepted.peer) {
+            Ok(let_in) => let_in,
+            // Turned away without having read a byte.
+            Err(refusal) => return turn_back(&writer, &refusal),
         };
         let local = &shared.link.local;
         let shaken = tokio::select! {
@@ -232,7 +256,7 @@ async fn serve(
         }
         tokio::select! {
             _ = &mut run => return,
-            () = sleep(shared.limits.drain) => {}
+            () = sleep(shared.drain) => {}
             () = closing.cancelled() => {}
         }
         connection.close();
@@ -242,70 +266,11 @@ async fn serve(
     .await;
 }
 
-/// Lets a peer in, or turns it away without having read a byte of it.
-fn admit(
-    shared: &Arc<Shared>,
-    peer: crate::peer::Peer,
-    writer: &Writer,
-) -> Option<(Admitted, Seat)> {
-    let uid = peer.uid();
-    let admitted = match shared.policy.check(peer) {
-        Ok(admitted) => admitted,
-        Err(denied) => {
-            warn!(%denied, "refused");
-            say(
-                writer,
-                &turn_away(false, GoAwayCode::REFUSED, "not admitted by policy"),
-            );
-            return None;
-        }
+/// Tells a peer why it is turned away.
+fn turn_back(writer: &Writer, refusal: &Refusal) {
+    let code = match refusal {
+        Refusal::Denied(_) => GoAwayCode::REFUSED,
+        Refusal::Full => GoAwayCode::OVERLOADED,
     };
-    let seat = Seat::take(shared, uid);
-    if seat.is_none() {
-        warn!("too many connections");
-        say(
-            writer,
-            &turn_away(false, GoAwayCode::OVERLOADED, "too many connections"),
-        );
-    }
-    Some((admitted, seat?))
-}
-
-/// One connection in the count; gives its place up when dropped.
-struct Seat {
-    shared: Arc<Shared>,
-    uid: u32,
-}
-
-impl Seat {
-    fn take(shared: &Arc<Shared>, uid: u32) -> Option<Self> {
-        let mut open = shared.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let total: u32 = open.values().sum();
-        let own = open.get(&uid).copied().unwrap_or_default();
-        if total >= shared.limits.max_connections || own >= shared.limits.max_connections_per_user {
-            return None;
-        }
-        open.insert(uid, own + 1);
-        drop(open);
-        Some(Self {
-            shared: Arc::clone(shared),
-            uid,
-        })
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        let mut open = self
-            .shared
-            .open
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(own) = open.get_mut(&self.uid) {
-            *own -= 1;
-            if *own == 0 {
-                open.remove(&self.uid);
-            }
-        }
-    }
+    say(writer, &turn_away(false, code, &refusal.to_string()));
 }

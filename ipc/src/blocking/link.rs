@@ -198,6 +198,17 @@ impl Link {
         }
     }
 
+    /// Waits until a one-way call has left as a whole, and lets go of it.
+    pub(super) fn sent(&mut self, key: Key) -> Result<(), Error> {
+        while !self.core.engine.is_done(key) && self.core.over.is_none() {
+            self.wait(Interest::Read);
+        }
+        let slot = self.core.engine.user_mut(key);
+        let ending = slot.and_then(|slot| slot.ending.take());
+        self.release(key);
+        ending.map_or(Ok(()), |ending| Err(ending.into_failure().into()))
+    }
+
     /// Lets go of a call; an open one is cancelled.
     pub(super) fn release(&mut self, key: Key) {
         if !self.core.engine.is_done(key) {

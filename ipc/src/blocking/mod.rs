@@ -135,8 +135,7 @@ impl Client {
         let key = self
             .link
             .open(method, self.timeout_of(method), Some(request))?;
-        self.link.release(key);
-        Ok(())
+        self.link.sent(key)
     }
 }
 

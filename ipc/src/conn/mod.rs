@@ -25,6 +25,7 @@ pub(crate) use self::dispatch::Dispatch;
 pub(crate) use self::events::Arrived;
 pub(crate) use self::held::Held;
 pub(crate) use self::slot::Ending;
+use self::slot::going_away;
 pub(crate) use self::task::Task;
 use crate::error::{ConnectionError, Failure, Outcome};
 use crate::limits::Limits;
@@ -311,7 +312,7 @@ pub(crate) fn not_opened(error: OpenError) -> Failure {
             Status::resource_exhausted(error.to_string())
         }
         OpenError::Key => Status::internal(error.to_string()),
-        OpenError::GoingAway => Status::unavailable(error.to_string()),
+        OpenError::GoingAway => return Failure::lost(&going_away(), Outcome::NotSent),
     };
     Failure::new(status, Outcome::NotSent)
 }

@@ -54,10 +54,7 @@ impl Ending {
             Self::Expired(left) => {
                 Failure::new(Status::deadline_exceeded("deadline passed"), when(left))
             }
-            Self::Unseen => {
-                let status = Status::unavailable("the peer is going away");
-                Failure::new(status, Outcome::RefusedUnseen)
-            }
+            Self::Unseen => Failure::lost(&going_away(), Outcome::RefusedUnseen),
             Self::Lost(reason, left) => Failure::lost(&reason, when(left)),
         }
     }
@@ -143,4 +140,10 @@ impl Wake for Stop {
             task.abort();
         }
     }
+}
+
+/// Why a peer that takes no more calls is as good as lost.
+pub(super) fn going_away() -> ConnectionError {
+    let message = "it takes no more calls".into();
+    ConnectionError::GoneAway { code: 0, message }
 }

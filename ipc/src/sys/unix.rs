@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::io::unix::AsyncFd;
 
 use super::Interest;
@@ -18,6 +19,22 @@ use super::Interest;
 pub(crate) fn own_uid() -> u32 {
     nix::unistd::geteuid().as_raw()
 }
+
+/// Raises the soft limit of open descriptors to the hard one, and returns what it is then.
+///
+/// macOS refuses more than OPEN_MAX even where the hard limit is higher (setrlimit(2)).
+pub(crate) fn raise_descriptor_limit() -> io::Result<u64> {
+    let resource = Resource::RLIMIT_NOFILE;
+    let (soft, hard) = getrlimit(resource)?;
+    let mut wanted = [hard, hard.min(OPEN_MAX)]
+        .into_iter()
+        .filter(|limit| *limit > soft);
+    let raised = wanted.find(|limit| setrlimit(resource, *limit, hard).is_ok());
+    Ok(raised.unwrap_or(soft))
+}
+
+/// `OPEN_MAX` of macOS (sys/syslimits.h).
+const OPEN_MAX: u64 = 10_240;
 
 /// A type that owns one descriptor for as long as it lives, and names no other.
 pub(crate) trait OwnsDescriptor: AsRawFd {}

@@ -130,3 +130,13 @@ fn no_daemon_is_a_typed_error_inside_its_time() {
         (Code::Unavailable, Outcome::NotSent)
     );
 }
+
+#[tokio::test]
+async fn a_one_way_call_larger_than_the_credit_leaves_as_a_whole() {
+    let daemon = Daemon::start();
+    with_client(&daemon, |mut client| {
+        client.one_way(NOTE, &text(&"x".repeat(2 << 20))).unwrap();
+    })
+    .await;
+    daemon.seen.noted.notified().await;
+}
