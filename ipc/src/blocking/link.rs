@@ -228,9 +228,16 @@ impl Link {
         }
     }
 
-    /// Waits until the socket is ready or a deadline has passed, and takes what came.
+    /// Waits until the socket is ready or a deadline has passed, and takes what came. What
+    /// could not be written goes on as soon as there is room.
     fn wait(&mut self, interest: Interest) {
         let now = now();
+        let interest = if self.core.is_flushed() {
+            interest
+        } else {
+            self.core.blocked = self.core.blocked.or(Some(now));
+            Interest::Either
+        };
         let write = self
             .core
             .blocked
