@@ -194,8 +194,8 @@ pub enum ConnectionError {
 impl ConnectionError {
     fn code(&self) -> Code {
         match self {
-            // A peer that dies in the middle of a frame is gone, not wrong.
-            Self::Violation(Violation::Truncated) => Code::Unavailable,
+            // A peer that died in the middle of a frame, or is stuck, is not a wrong one.
+            Self::Violation(Violation::Truncated | Violation::WriteTimeout) => Code::Unavailable,
             Self::Violation(_) => Code::Internal,
             _ => Code::Unavailable,
         }

@@ -79,6 +79,7 @@ impl Core {
         let mut flushed = Flushed::All;
         loop {
             if self.written == self.writing.len() && !self.refill() {
+                self.blocked = None;
                 break;
             }
             match writer.send(self.writing.get(self.written..).unwrap_or_default()) {
@@ -92,13 +93,22 @@ impl Core {
                     break;
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                // The reader will find out why; what cannot leave is dropped.
-                Err(_) => self.written = self.writing.len(),
+                Err(error) => self.fail(error.into(), wakers),
             }
         }
         // Whatever was queued has moved to the output buffer, so there is room again.
         self.wake_writers(wakers);
         flushed
+    }
+
+    /// What cannot leave is dropped. That the peer is gone is for the reader to find out, behind
+    /// the last answers; any other error ends the connection, because a part is missing now.
+    fn fail(&mut self, error: ConnectionError, wakers: &mut Vec<Waker>) {
+        self.written = self.writing.len();
+        if !matches!(error, ConnectionError::Closed) {
+            self.over.get_or_insert(error);
+            wakers.extend(self.want());
+        }
     }
 
     /// Counts a call that waits for its answer, or for its handler.
