@@ -8,6 +8,8 @@ mod dispatch;
 pub(crate) mod events;
 mod held;
 pub(crate) mod io;
+#[cfg(all(test, ipc_loom))]
+mod loom_tests;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) mod memory;
 mod slot;
@@ -94,7 +96,7 @@ impl Connection {
         self.core.lock().unwrap_or_else(|poisoned| {
             let mut core = poisoned.into_inner();
             core.over.get_or_insert(ConnectionError::Shutdown);
-            wake(core.task.take());
+            wake(core.want());
             core
         })
     }
@@ -113,6 +115,7 @@ impl Connection {
     /// Opens a call; unless it is one-way, the caller holds a permit of [`Self::slots`].
     /// A `busy` one counts among those that wait for an answer.
     pub(crate) fn open(&self, open: Open<'_>, busy: bool) -> Result<Key, Failure> {
+        let _alarm = Alarm(self);
         let mut wakers = Vec::new();
         let mut core = self.lock();
         if let Some(reason) = &core.over {
@@ -149,6 +152,7 @@ impl Connection {
 
     /// Does something to the engine that may queue frames, and gets them on their way.
     pub(crate) fn with_output<R>(&self, change: impl FnOnce(&mut Core) -> R) -> R {
+        let _alarm = Alarm(self);
         let mut wakers = Vec::new();
         let mut core = self.lock();
         let result = change(&mut core);
@@ -276,6 +280,18 @@ impl Connection {
         }
         if !core.is_alone() || core.flush(&self.writer, wakers) == Flushed::Blocked {
             wakers.extend(core.want());
+        }
+    }
+}
+
+/// Dropped behind the lock: a message that panicked while it was encoded under it must not
+/// leave the task asleep.
+struct Alarm<'a>(&'a Connection);
+
+impl Drop for Alarm<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            drop(self.0.lock());
         }
     }
 }

@@ -9,6 +9,7 @@ mod echo;
 mod floods;
 mod hostile;
 mod hostile_server;
+mod hostile_welcome;
 mod limits;
 mod odd_calls;
 mod policy;

@@ -191,8 +191,25 @@ async fn a_client_refuses_a_server_it_does_not_trust() {
     succeeds(as_user(1001, "distrusts", open.path.as_path())).await;
 }
 
-/// A daemon of another user, until it is dropped.
+/// A daemon in a process of its own, until it is dropped.
 struct Foreign(Child);
+
+impl Foreign {
+    async fn start(uid: u32, path: &Path) -> Self {
+        let mut command = as_user(uid, "serves", path);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut foreign = Self(command.spawn().unwrap());
+        let said = BufReader::new(foreign.0.stdout.take().unwrap());
+        let ready = tokio::task::spawn_blocking(|| {
+            let mut lines = said.lines();
+            assert!(lines.any(|line| line.unwrap() == "ready"));
+            // Read to its end, so that the process can say more.
+            std::thread::spawn(|| lines.count());
+        });
+        soon(ready).await.unwrap();
+        foreign
+    }
+}
 
 impl Drop for Foreign {
     fn drop(&mut self) {
@@ -209,17 +226,7 @@ async fn root_does_not_trust_a_daemon_of_another_user_unless_told_to() {
     let folder = tempfile::tempdir().unwrap();
     std::os::unix::fs::chown(folder.path(), Some(1001), Some(1001)).unwrap();
     let path = folder.path().canonicalize().unwrap().join("d.sock");
-    let mut command = as_user(1001, "serves", &path);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut foreign = Foreign(command.spawn().unwrap());
-    let said = BufReader::new(foreign.0.stdout.take().unwrap());
-    let said = tokio::task::spawn_blocking(|| {
-        let mut lines = said.lines();
-        assert!(lines.any(|line| line.unwrap() == "ready"));
-        lines
-    });
-    let _said = said.await.unwrap();
-
+    let _foreign = Foreign::start(1001, &path).await;
     let client = || Client::builder(SocketPath::at(&path).unwrap());
     let error = client().connect().await.unwrap_err();
     let distrusted = matches!(error, Error::Handshake(HandshakeError::NotTrusted(_)));
@@ -227,4 +234,48 @@ async fn root_does_not_trust_a_daemon_of_another_user_unless_told_to() {
     let client = client().trust(Policy::user(1001)).connect().await.unwrap();
     assert_eq!(client.peer().uid(), 1001);
     let _: Text = client.unary(ONLY_ROOT, text("we are root")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_daemon_that_is_killed_interrupts_what_is_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().canonicalize().unwrap().join("d.sock");
+    let mut daemon = Foreign::start(own_uid(), &path).await;
+    let client = Client::builder(SocketPath::at(&path).unwrap());
+    let client = client.connect().await.unwrap();
+    let endless = Text {
+        text: "x".repeat(1_000),
+        count: u32::MAX,
+    };
+    let mut stream = client
+        .server_streaming::<_, Text>(MANY, endless)
+        .await
+        .unwrap();
+    assert!(soon(stream.recv()).await.unwrap().is_some());
+    let call = client.unary::<_, Text>(WAIT, text("")).reply();
+    let kill = async {
+        let _: Text = client.unary(ECHO, text("")).await.unwrap();
+        daemon.0.kill().unwrap();
+    };
+    let (call, ()) = tokio::join!(soon(call), kill);
+    let lost = (Code::Unavailable, Outcome::MayHaveRun, true);
+    let told = |error: Error| (error.code(), error.outcome(), error.is_interrupted());
+    assert_eq!(told(call.unwrap_err()), lost);
+    let error = loop {
+        if let Err(error) = soon(stream.recv()).await {
+            break error;
+        }
+    };
+    assert_eq!(told(error), lost);
+    // Its socket is left behind, and the next daemon takes the path over.
+    drop(daemon);
+    let _next = Foreign::start(own_uid(), &path).await;
+    let client = Client::builder(SocketPath::at(&path).unwrap());
+    let _: Text = client
+        .connect()
+        .await
+        .unwrap()
+        .unary(ECHO, text(""))
+        .await
+        .unwrap();
 }

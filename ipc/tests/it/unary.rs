@@ -3,7 +3,7 @@
 use ipc::testing::Split;
 use ipc::{Code, Outcome};
 
-use crate::support::{Daemon, ECHO, FAIL, MISSING, PANIC, Text, memory, text};
+use crate::support::{Daemon, ECHO, FAIL, MISSING, PANIC, Text, WAIT, begins, memory, soon, text};
 
 #[tokio::test]
 async fn a_call_is_answered_whatever_the_split() {
@@ -98,4 +98,47 @@ async fn metadata_travels_both_ways() {
     let reply = call.reply().await.unwrap();
     assert_eq!(reply.body.text, "hi");
     assert_eq!(reply.metadata.get("echoed").unwrap(), "trace-1");
+}
+
+/// A message whose encoder panics.
+#[derive(Debug, Default)]
+struct Bomb;
+
+impl prost::Message for Bomb {
+    fn encode_raw(&self, _: &mut impl bytes::BufMut) {
+        panic!("asked to panic");
+    }
+
+    fn merge_field(
+        &mut self,
+        _: u32,
+        _: prost::encoding::WireType,
+        _: &mut impl bytes::Buf,
+        _: prost::encoding::DecodeContext,
+    ) -> Result<(), prost::DecodeError> {
+        Ok(())
+    }
+
+    fn encoded_len(&self) -> usize {
+        1
+    }
+
+    fn clear(&mut self) {}
+}
+
+#[tokio::test]
+async fn a_message_that_panics_ends_its_connection_and_nobody_waits_for_it() {
+    let (near, far, seen) = memory(Split::Whole).await;
+    let mut open = near.unary::<_, Text>(WAIT, text("")).into_future();
+    assert!(begins(&mut open).await.is_none());
+    soon(seen.waiting.notified()).await;
+    let bomb = near.unary::<_, Text>(ECHO, Bomb).into_future();
+    let mut panics = tokio::task::JoinSet::from_iter([bomb]);
+    let panicked = soon(panics.join_next()).await.unwrap();
+    assert!(panicked.unwrap_err().is_panic());
+    assert!(soon(open).await.unwrap_err().is_interrupted());
+    let after = soon(near.unary::<_, Text>(ECHO, text("")).reply()).await;
+    assert_eq!(after.unwrap_err().outcome(), Outcome::NotSent);
+    let back = soon(far.unary::<_, Text>(ECHO, text("")).reply()).await;
+    assert!(back.unwrap_err().is_interrupted());
 }

@@ -1,0 +1,273 @@
+//! Every interleaving of those who share a connection's lock: nothing stays unwritten, nobody
+//! sleeps through what it waits for.
+//!
+//! Seen by loom is what goes through [`crate::sync`]: the core, the stream in memory, the pool.
+//! A wake that is lost shows as a deadlock.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::{Context, Poll, Wake};
+
+use bytes::{Bytes, BytesMut};
+use loom::sync::{Condvar, Mutex};
+use loom::thread;
+use prost::Message;
+
+use super::io::{Reader, Writer};
+use super::memory::{MemoryEnd, Split, stream};
+use super::*;
+use crate::peer::Peer;
+use crate::pool::LARGE;
+use crate::wire::messages::{CallHead, Credit, PeerLimits};
+use crate::wire::{Flags, Header, Kind};
+
+/// Polls a future in this thread, and sleeps until it is woken.
+fn block_on<F: Future>(future: F) -> F::Output {
+    let parker = Arc::new(Parker {
+        woken: Mutex::new(false),
+        wakes: Condvar::new(),
+    });
+    let waker = Arc::clone(&parker).into();
+    let mut future = pin!(future);
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            return output;
+        }
+        let mut woken = parker.woken.lock().unwrap();
+        while !*woken {
+            woken = parker.wakes.wait(woken).unwrap();
+        }
+        *woken = false;
+    }
+}
+
+struct Parker {
+    woken: Mutex<bool>,
+    wakes: Condvar,
+}
+
+impl Wake for Parker {
+    fn wake(self: Arc<Self>) {
+        *self.woken.lock().unwrap() = true;
+        self.wakes.notify_one();
+    }
+}
+
+/// The peer in these models calls nothing.
+#[derive(Debug)]
+struct Nobody;
+
+impl Dispatch for Nobody {
+    fn run(&self, _: &Arc<Connection>, arrived: Arrived) {
+        panic!("{arrived:?}");
+    }
+}
+
+fn peer() -> Peer {
+    let (socket, _other) = crate::sys::socket_pair().unwrap();
+    Peer::of(&socket).unwrap()
+}
+
+/// A connection, its task, and the peer's end of the stream.
+fn connection(peer: &Peer, credit: u32) -> (Arc<Connection>, Task, MemoryEnd) {
+    let (near, far) = stream(Split::Whole);
+    let near = Arc::new(near);
+    let limits = Limits::default();
+    let setup = Setup {
+        side: Side::Connecting,
+        limits,
+        peer: peer.clone(),
+        dispatch: Arc::new(Nobody),
+        pool: Pool::new(limits.pooled),
+    };
+    let established = Established {
+        limits: PeerLimits {
+            max_frame: 65_536,
+            max_message: 1 << 20,
+            max_calls: 2,
+            initial_credit: credit,
+            max_metadata: 0,
+        },
+        services: Vec::new(),
+        software: String::new(),
+        minor: 0,
+        session: Bytes::new(),
+    };
+    let writer = Writer::Memory(Arc::clone(&near));
+    let connection = Connection::new(writer, setup, &established);
+    let task = Task::new(
+        Arc::clone(&connection),
+        Reader::Memory(near),
+        BytesMut::new(),
+    );
+    (connection, task, far)
+}
+
+/// Opens a call without a body, as its caller does.
+fn open(connection: &Arc<Connection>, end: bool, one_way: bool) -> Held {
+    let open = Open {
+        head: CallHead::default(),
+        body: end.then(|| Body::Bytes(Bytes::new())),
+        end,
+        one_way,
+        deadline: None,
+    };
+    if !one_way {
+        connection.slots().try_acquire().unwrap().forget();
+    }
+    let key = connection.open(open, !one_way).unwrap();
+    Held::outgoing(Arc::clone(connection), key, !one_way)
+}
+
+fn frame(kind: Kind, flags: Flags, payload: &[u8]) -> Vec<u8> {
+    let len = u32::try_from(payload.len()).unwrap();
+    let mut bytes = Header::new(kind, 1, flags, len).to_bytes().to_vec();
+    bytes.extend_from_slice(payload);
+    bytes
+}
+
+/// Reads until so many bytes have come.
+async fn read(far: &MemoryEnd, bytes: usize) {
+    let mut buffer = BytesMut::with_capacity(4_096);
+    while buffer.len() < bytes {
+        poll_fn(|cx| far.poll_read(cx, &mut buffer)).await;
+    }
+}
+
+/// Bytes of a CALL without body, and with an empty one.
+const CALL: usize = 12;
+const WHOLE_CALL: usize = 14;
+
+#[test]
+fn what_two_callers_push_is_written_without_anybody_asking() {
+    let peer = peer();
+    loom::model(move || {
+        let (connection, task, far) = connection(&peer, 1 << 16);
+        let running = thread::spawn(move || block_on(task.run()));
+        let other = Arc::clone(&connection);
+        let calls = thread::spawn(move || drop(open(&other, true, true)));
+        // This one waits for an answer, so the two of them are not alone.
+        let waits = open(&connection, true, false);
+        block_on(read(&far, 2 * WHOLE_CALL));
+        calls.join().unwrap();
+        drop(waits);
+        connection.close_when_done();
+        let reason = running.join().unwrap();
+        assert!(matches!(reason, ConnectionError::Shutdown), "{reason:?}");
+    });
+}
+
+#[test]
+fn an_answer_wakes_the_one_who_waits_for_it() {
+    let peer = peer();
+    loom::model(move || {
+        let (connection, task, far) = connection(&peer, 1 << 16);
+        let call = open(&connection, true, false);
+        let running = thread::spawn(move || block_on(task.run()));
+        let answers = thread::spawn(move || {
+            far.send(&frame(Kind::Message, Flags::END, b"")).unwrap();
+            far
+        });
+        let answer = block_on(poll_fn(|cx| connection.poll_message(call.key, cx)));
+        assert!(answer.is_ok(), "{answer:?}");
+        drop(call);
+        connection.close_when_done();
+        let reason = running.join().unwrap();
+        assert!(matches!(reason, ConnectionError::Shutdown), "{reason:?}");
+        drop(answers.join().unwrap());
+    });
+}
+
+#[test]
+fn a_call_given_up_while_its_answer_comes_leaves_nothing_behind() {
+    let peer = peer();
+    loom::model(move || {
+        let (connection, task, far) = connection(&peer, 1 << 16);
+        let call = open(&connection, true, false);
+        let running = thread::spawn(move || block_on(task.run()));
+        let answers = thread::spawn(move || {
+            // The connection may have ended before.
+            drop(far.send(&frame(Kind::Message, Flags::END, b"")));
+            far
+        });
+        drop(call);
+        assert_eq!(connection.slots().available_permits(), 2);
+        let mut core = connection.lock();
+        assert_eq!(core.engine.users_mut().count(), 0);
+        drop(core);
+        connection.close_when_done();
+        let reason = running.join().unwrap();
+        assert!(matches!(reason, ConnectionError::Shutdown), "{reason:?}");
+        drop(answers.join().unwrap());
+    });
+}
+
+#[test]
+fn credit_wakes_the_sender_that_waits_for_it() {
+    let peer = peer();
+    loom::model(move || {
+        let (connection, task, far) = connection(&peer, 20);
+        let call = open(&connection, false, false);
+        let message = Body::Bytes(Bytes::from_static(&[0; 16]));
+        connection.send(call.key, message, false).unwrap();
+        let running = thread::spawn(move || block_on(task.run()));
+        let gives = thread::spawn(move || {
+            let credit = Credit { bytes: 1_000 }.encode_to_vec();
+            far.send(&frame(Kind::Credit, Flags::NONE, &credit))
+                .unwrap();
+            // Two chunks, because the first credit has room for 8 bytes.
+            block_on(read(&far, CALL + 12 + 8 + 12 + 8));
+            far
+        });
+        block_on(poll_fn(|cx| connection.poll_room(Some(call.key), cx)));
+        drop(gives.join().unwrap());
+        let reason = running.join().unwrap();
+        assert!(matches!(reason, ConnectionError::Closed), "{reason:?}");
+        drop(call);
+    });
+}
+
+#[test]
+fn the_end_of_the_task_reaches_whoever_calls_meanwhile() {
+    let peer = peer();
+    loom::model(move || {
+        let (connection, task, far) = connection(&peer, 1 << 16);
+        let ends = thread::spawn(move || drop(task));
+        let open = Open {
+            head: CallHead::default(),
+            body: None,
+            end: false,
+            one_way: false,
+            deadline: None,
+        };
+        if let Ok(key) = connection.open(open, true) {
+            let ending = block_on(poll_fn(|cx| connection.poll_message(key, cx)));
+            assert!(matches!(ending, Err(Ending::Lost(..))), "{ending:?}");
+        }
+        ends.join().unwrap();
+        drop(far);
+    });
+}
+
+#[test]
+fn the_pool_counts_what_it_keeps_whoever_gives_and_takes() {
+    loom::model(|| {
+        let pool = Pool::new(1 << 20);
+        drop(pool.freeze(BytesMut::zeroed(LARGE + 1)));
+        let other = Arc::clone(&pool);
+        let gives = thread::spawn(move || drop(other.freeze(BytesMut::zeroed(LARGE + 1))));
+        let one = pool.take();
+        let two = pool.take();
+        assert!(one.capacity() > LARGE, "one was there");
+        assert!(one.is_empty() && two.is_empty());
+        gives.join().unwrap();
+        let three = pool.take();
+        let taken = [&two, &three].map(BytesMut::capacity);
+        assert!(taken.iter().any(|taken| *taken > LARGE), "{taken:?}");
+        assert!(taken.contains(&0), "each is taken once");
+        // The bound holds however often they go to and fro.
+        drop((one, two, three));
+        drop(pool.freeze(BytesMut::zeroed((1 << 20) - LARGE)));
+        assert!(pool.take().capacity() > LARGE);
+    });
+}
