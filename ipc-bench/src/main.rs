@@ -1,2 +1,72 @@
-//! Part.
-fn main() {}
+//! Measures `ipc` beside a raw socket.
+//!
+//! Client and server are separate processes: this binary starts itself for each, pinned to
+//! one core where `taskset` is there. What is printed as a ratio survives a change of
+//! machine; what is printed in microseconds does not.
+
+mod clock;
+mod error;
+mod idle;
+mod latency;
+mod load;
+mod machine;
+mod output;
+mod process;
+mod report;
+mod rpc;
+mod run;
+mod serve;
+mod socket;
+mod syscalls;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Measures ipc beside a raw socket.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// One call in flight: latency beside a raw ping-pong, interleaved in one run
+    Latency(latency::Args),
+    /// Many calls in flight on one connection: calls per second beside a pipelined raw socket
+    Run(run::Args),
+    /// System calls per call, both sides together, counted by strace
+    Syscalls(syscalls::Args),
+    /// Memory of the server for each idle connection
+    Idle(idle::Args),
+    /// The server process of a measurement
+    #[command(hide = true)]
+    Serve(serve::Args),
+    /// The client process of a measurement
+    #[command(hide = true)]
+    Load(load::Args),
+}
+
+fn main() -> ExitCode {
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_max_level(tracing_subscriber::filter::LevelFilter::WARN)
+        .init();
+    let done = match Cli::parse().command {
+        Command::Latency(args) => latency::latency(&args),
+        Command::Run(args) => run::run(&args),
+        Command::Syscalls(args) => syscalls::syscalls(&args),
+        Command::Idle(args) => idle::idle(&args),
+        Command::Serve(args) => serve::serve(&args),
+        Command::Load(args) => load::load(&args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::complain(&error);
+            ExitCode::FAILURE
+        }
+    }
+}

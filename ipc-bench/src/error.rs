@@ -1,0 +1,35 @@
+//! Why a measurement did not come about.
+
+use std::io;
+
+/// Why a measurement did not come about.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("{what}")]
+    Io {
+        what: &'static str,
+        #[source]
+        source: io::Error,
+    },
+    #[error("the {role} process {what}")]
+    Process { role: &'static str, what: String },
+    #[error("an answer differs from its request")]
+    Differs,
+    #[error("a call failed")]
+    Ipc(#[from] ipc::Error),
+    #[error("the socket path cannot be used")]
+    Path(#[from] ipc::PathError),
+    #[error("a measurement cannot be written or read back")]
+    Json(#[from] serde_json::Error),
+    #[error("{0} is not there: install it to count system calls")]
+    Missing(&'static str),
+    #[error("{what} cannot be read: {text:?}")]
+    Unreadable { what: &'static str, text: String },
+}
+
+impl Error {
+    /// Says what was being done when an IO error came.
+    pub(crate) fn io(what: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Io { what, source }
+    }
+}

@@ -1,0 +1,100 @@
+//! Memory of the server for each connection that has called once and is idle.
+
+use serde::Serialize;
+
+use crate::error::Error;
+use crate::machine::{Machine, raise_descriptors, resident};
+use crate::output::Format;
+use crate::process::{Amount, Pinning, Server, Setup, folder};
+use crate::report::float;
+use crate::rpc::{Flavor, connect, once};
+use crate::serve::Transport;
+
+/// What to hold.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Connections to hold
+    #[arg(long, default_value_t = 1_000)]
+    connections: u32,
+    /// Bytes of the payload of the one call each has made
+    #[arg(long, default_value_t = 64)]
+    payload: usize,
+    /// The runtime of both sides
+    #[arg(long, default_value = "current_thread")]
+    runtime: Flavor,
+    #[command(flatten)]
+    format: Format,
+}
+
+#[derive(Debug, Serialize)]
+struct Held {
+    machine: Machine,
+    runtime: Flavor,
+    connections: u32,
+    rss_bytes_before: u64,
+    rss_bytes_after: u64,
+    rss_bytes_per_connection: f64,
+}
+
+/// Connections that come and go before the count, so that what the server allots once is there.
+const FIRST: u32 = 16;
+
+pub(crate) fn idle(args: &Args) -> Result<(), Error> {
+    raise_descriptors()?;
+    let folder = folder()?;
+    let socket = folder.path().join("s");
+    let setup = Setup {
+        transport: Transport::Ipc,
+        runtime: args.runtime,
+        pinning: Pinning::None,
+        payload: args.payload,
+        in_flight: 1,
+        no_deadline: false,
+        amount: Amount::Calls(1),
+        strace: None,
+    };
+    let server = Server::start(&setup, &socket, None)?;
+    let hold = async |count: u32| {
+        let mut clients = Vec::new();
+        for _ in 0..count {
+            let client = connect(&socket, None).await?;
+            once(&client, args.payload).await?;
+            clients.push(client);
+        }
+        Ok::<_, Error>(clients)
+    };
+    let (before, after) = args.runtime.build()?.block_on(async {
+        drop(hold(FIRST).await?);
+        let before = resident(server.pid())?;
+        let clients = hold(args.connections).await?;
+        let after = resident(server.pid())?;
+        drop(clients);
+        Ok::<_, Error>((before, after))
+    })?;
+    server.stop()?;
+    let held = Held {
+        machine: Machine::this(),
+        runtime: args.runtime,
+        connections: args.connections,
+        rss_bytes_before: before,
+        rss_bytes_after: after,
+        rss_bytes_per_connection: float(after.saturating_sub(before))
+            / f64::from(args.connections.max(1)),
+    };
+    args.format.show(&held, lines)
+}
+
+fn lines(held: &Held) -> Vec<String> {
+    let kib = |bytes: u64| float(bytes) / 1_024.0;
+    vec![
+        held.machine.line(),
+        format!(
+            "{} idle connections, {}: {:.0} KiB before, {:.0} KiB with them, {:.2} KiB each",
+            held.connections,
+            held.runtime.name(),
+            kib(held.rss_bytes_before),
+            kib(held.rss_bytes_after),
+            held.rss_bytes_per_connection / 1_024.0
+        ),
+    ]
+}

@@ -1,0 +1,97 @@
+//! The machine a figure comes from.
+
+use std::fs;
+use std::process::Command;
+use std::thread::available_parallelism;
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::utsname::uname;
+use serde::Serialize;
+
+use crate::error::Error;
+
+/// What stands beside every figure.
+#[derive(Debug, Serialize)]
+pub(crate) struct Machine {
+    os: String,
+    kernel: String,
+    arch: &'static str,
+    cores: usize,
+}
+
+impl Machine {
+    pub(crate) fn this() -> Self {
+        let text = |part: Option<&std::ffi::OsStr>| {
+            part.map(|part| part.to_string_lossy().into_owned())
+                .unwrap_or_default()
+        };
+        let name = uname();
+        let (os, kernel) = name
+            .as_ref()
+            .map(|name| (text(Some(name.sysname())), text(Some(name.release()))))
+            .unwrap_or_default();
+        Self {
+            os,
+            kernel,
+            arch: std::env::consts::ARCH,
+            cores: available_parallelism().map_or(1, usize::from),
+        }
+    }
+
+    /// In one line.
+    pub(crate) fn line(&self) -> String {
+        let Self {
+            os,
+            kernel,
+            arch,
+            cores,
+        } = self;
+        format!("{os} {kernel}, {arch}, {cores} cores")
+    }
+}
+
+/// Allows as many descriptors as the hard limit does.
+pub(crate) fn raise_descriptors() -> Result<u64, Error> {
+    let refused = |errno: nix::Error| Error::Io {
+        what: "the limit of open files cannot be changed",
+        source: errno.into(),
+    };
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).map_err(refused)?;
+    // macOS takes no more than OPEN_MAX here, whatever the hard limit says.
+    let wanted = hard.min(MOST);
+    if soft >= wanted {
+        return Ok(soft);
+    }
+    setrlimit(Resource::RLIMIT_NOFILE, wanted, hard).map_err(refused)?;
+    Ok(wanted)
+}
+
+/// The most descriptors any measurement asks for.
+const MOST: u64 = 65_536;
+
+/// Resident memory of a process, in bytes.
+///
+/// Linux counts lazily what `ps` prints (`SPLIT_RSS_COUNTING`), off by up to 64 pages a thread;
+/// `smaps_rollup` walks the page tables instead.
+pub(crate) fn resident(pid: u32) -> Result<u64, Error> {
+    let exact = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok();
+    let exact = exact.and_then(|text| {
+        let line = text.lines().find(|line| line.starts_with("Rss:"))?;
+        line.split_whitespace().nth(1)?.parse::<u64>().ok()
+    });
+    if let Some(kib) = exact {
+        return Ok(kib * 1_024);
+    }
+    let output = Command::new("ps")
+        .args(["-o", "rss=", "-p", &pid.to_string()])
+        .output()
+        .map_err(Error::io("ps cannot be run"))?;
+    let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    match text.parse::<u64>() {
+        Ok(kib) => Ok(kib * 1_024),
+        Err(_) => Err(Error::Unreadable {
+            what: "the resident size from ps",
+            text,
+        }),
+    }
+}
