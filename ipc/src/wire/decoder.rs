@@ -52,14 +52,23 @@ impl Decoder {
         if buffer.len() < whole {
             return Ok(None);
         }
-        let mut frame = buffer.split_to(whole);
-        frame.advance(HEADER_LEN);
-        Ok(Some(RawFrame {
-            header,
-            payload: frame.freeze(),
-        }))
+        let payload = if len <= COPIED {
+            let payload = buffer.get(HEADER_LEN..whole).unwrap_or_default();
+            let payload = Bytes::copy_from_slice(payload);
+            buffer.advance(whole);
+            payload
+        } else {
+            let mut frame = buffer.split_to(whole);
+            frame.advance(HEADER_LEN);
+            frame.freeze()
+        };
+        Ok(Some(RawFrame { header, payload }))
     }
 }
+
+/// A payload up to this size is copied: shared, it would keep the whole read buffer alive and
+/// cost the next read a new one.
+const COPIED: usize = 1_024;
 
 #[cfg(test)]
 mod tests {

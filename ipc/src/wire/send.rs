@@ -68,7 +68,9 @@ impl SendHalf {
     }
 
     pub(crate) fn clear(&mut self) {
-        self.waiting = VecDeque::new();
+        if !self.waiting.is_empty() {
+            self.waiting = VecDeque::new();
+        }
     }
 
     /// Whether the front could go with the credit there is.
