@@ -1,6 +1,5 @@
 //! Method name to handler.
 
-use std::collections::HashMap;
 use std::fmt;
 
 use tracing::{debug_span, warn};
@@ -33,7 +32,8 @@ pub trait Service: Send + Sync + 'static {
 /// All services of one side, found by method id.
 pub(crate) struct Services {
     services: Vec<Arc<dyn Service>>,
-    methods: HashMap<u32, Entry>,
+    /// In the order of their ids: a search costs less than a hash, and a server has few.
+    methods: Vec<Entry>,
     access: ResolvedAccess,
 }
 
@@ -47,7 +47,6 @@ struct Entry {
 
 impl Services {
     pub(crate) fn new(services: Vec<Arc<dyn Service>>) -> Result<Self, Error> {
-        let mut methods: HashMap<u32, Entry> = HashMap::new();
         let entries = services.iter().enumerate().flat_map(|(service, each)| {
             let methods = each.methods().iter().enumerate();
             methods.map(move |(index, method)| Entry {
@@ -56,9 +55,13 @@ impl Services {
                 method,
             })
         });
-        for entry in entries {
-            if let Some(other) = methods.insert(entry.method.id(), entry) {
-                let (first, second) = (other.method.path(), entry.method.path());
+        let mut methods = entries.collect::<Vec<_>>();
+        // Stable, so that of two that collide the one that was added first is named first.
+        methods.sort_by_key(|entry| entry.method.id());
+        let pairs = methods.iter().zip(methods.iter().skip(1));
+        for (one, next) in pairs {
+            if one.method.id() == next.method.id() {
+                let (first, second) = (one.method.path(), next.method.path());
                 return Err(BuildError::Collision { first, second }.into());
             }
         }
@@ -74,7 +77,10 @@ impl Services {
 
     /// The service, the index and the method for an id.
     fn find(&self, id: u32) -> Option<(&dyn Service, usize, &'static Method)> {
-        let entry = self.methods.get(&id)?;
+        let at = self
+            .methods
+            .binary_search_by_key(&id, |entry| entry.method.id());
+        let entry = self.methods.get(at.ok()?)?;
         let service = self.services.get(entry.service)?;
         Some((&**service, entry.index, entry.method))
     }
