@@ -1,10 +1,10 @@
 //! A call of ours, from its request to its answer.
 
 use std::future::poll_fn;
-use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use tokio::sync::SemaphorePermit;
 use tokio::time::timeout_at;
 
 use crate::conn::{Connection, Ending, Held, deadline_after, now, time_left};
@@ -39,19 +39,29 @@ pub(crate) async fn open(
     options: Options,
     request: Option<Encode<'_>>,
 ) -> Result<Held, Error> {
-    let deadline = options
-        .timeout
-        .and_then(|_| deadline_after(now(), options.timeout));
+    let begun = options.timeout.map(|_| now());
+    let deadline = begun.and_then(|begun| deadline_after(begun, options.timeout));
     let one_way = method.shape() == Shape::OneWay;
-    let turn = turn(connection, one_way);
-    match deadline {
-        Some(deadline) if deadline <= now() => return Err(late().into()),
-        Some(deadline) => timeout_at(deadline.into(), turn)
+    let waited = match deadline {
+        Some(deadline) if begun.is_some_and(|begun| deadline <= begun) => return Err(late().into()),
+        _ if !one_way
+            && connection
+                .slots()
+                .try_acquire()
+                .map(SemaphorePermit::forget)
+                .is_ok() =>
+        {
+            false
+        }
+        // Boxed, so that the rare wait and its timer do not make every call's future larger.
+        Some(deadline) => Box::pin(timeout_at(deadline.into(), turn(connection, one_way)))
             .await
-            .unwrap_or_else(|_elapsed| Err(late()))?,
-        None => turn.await?,
-    }
-    let time_left = deadline.and_then(|_| time_left(deadline, now()));
+            .unwrap_or_else(|_elapsed| Err(late()))
+            .map(|()| true)?,
+        None => Box::pin(turn(connection, one_way)).await.map(|()| true)?,
+    };
+    let sent = begun.map(|begun| if waited { now() } else { begun });
+    let time_left = sent.and_then(|sent| time_left(deadline, sent));
     let metadata = options.metadata.into_entries();
     let head = CallHead {
         method: method.id(),
@@ -81,22 +91,17 @@ pub(crate) async fn open(
 }
 
 /// Waits for the one answer of a call.
-pub(crate) async fn answer(call: &Held) -> Result<(Bytes, Metadata), Failure> {
-    let first = poll_fn(|cx| call.connection.poll_message(call.key, cx)).await;
-    let whole = first.map_err(|ending| match ending {
-        Ending::Peer(End { code: 0, .. }) => broken("the answer has no message"),
-        ending => ending.into_failure(),
-    })?;
+pub(crate) async fn answer(call: &mut Held) -> Result<(Bytes, Metadata), Failure> {
     // A success without metadata ends with its message; otherwise END follows it.
-    let ending = poll_fn(|cx| match call.connection.poll_message(call.key, cx) {
-        Poll::Ready(Ok(_)) => Poll::Ready(Err(broken("the answer has two messages"))),
-        Poll::Ready(Err(ending)) => Poll::Ready(Ok(ending)),
-        Poll::Pending => Poll::Pending,
-    });
-    match ending.await? {
+    let answered = poll_fn(|cx| call.poll_answer(cx)).await;
+    let (whole, ending) = answered.ok_or_else(|| broken("the answer has two messages"))?;
+    match ending {
         Ending::Peer(End {
             code: 0, metadata, ..
-        }) => Ok((whole.bytes, Metadata::from_entries(metadata))),
+        }) => {
+            let whole = whole.ok_or_else(|| broken("the answer has no message"))?;
+            Ok((whole.bytes, Metadata::from_entries(metadata)))
+        }
         ending => Err(ending.into_failure()),
     }
 }
@@ -121,10 +126,6 @@ async fn turn(connection: &Connection, one_way: bool) -> Result<(), Failure> {
         return Ok(());
     }
     let slots = connection.slots();
-    if let Ok(permit) = slots.try_acquire() {
-        permit.forget();
-        return Ok(());
-    }
     if connection.takes_no_calls() {
         let status = Status::resource_exhausted("the peer takes no calls");
         return Err(Failure::new(status, Outcome::NotSent));

@@ -109,21 +109,23 @@ impl<Req, S> Request<Req, S> {
 
 impl<Req: Message, S> Request<Req, S> {
     /// Sends the call with its one message.
-    async fn send(self) -> Result<Held, Error> {
-        let Self {
-            client,
-            method,
-            message,
-            options,
-            ..
-        } = self;
+    ///
+    /// Nothing is moved out of `self`: each move would be a copy in every call.
+    async fn send(&mut self) -> Result<Held, Error> {
+        let (options, message) = (std::mem::take(&mut self.options), &self.message);
         let len = message.encoded_len();
         let mut write = |out: &mut BytesMut| message.encode_raw(out);
         let request = Encode {
             len,
             write: &mut write,
         };
-        open(client.connection(), method, options, Some(request)).await
+        open(
+            self.client.connection(),
+            self.method,
+            options,
+            Some(request),
+        )
+        .await
     }
 }
 
@@ -137,9 +139,10 @@ impl<Req: Message, Res: Message + Default> Unary<Req, Res> {
     /// # Cancel safety
     ///
     /// As for awaiting the call itself.
-    pub async fn reply(self) -> Result<Reply<Res>, Error> {
-        let call = self.send().await?;
-        let (body, metadata) = answer(&call).await?;
+    pub async fn reply(mut self) -> Result<Reply<Res>, Error> {
+        let call = self.send().await;
+        drop(self);
+        let (body, metadata) = answer(&mut call?).await?;
         Ok(Reply {
             body: decode(body)?,
             metadata,
@@ -156,7 +159,14 @@ where
     type IntoFuture = Answer<Res>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move { self.reply().await.map(|reply| reply.body) })
+        let mut request = self;
+        Box::pin(async move {
+            let call = request.send().await;
+            // The message is not kept while its answer is awaited.
+            drop(request);
+            let (body, _) = answer(&mut call?).await?;
+            Ok(decode(body)?)
+        })
     }
 }
 
@@ -169,7 +179,8 @@ where
     type IntoFuture = Answer<Receiver<Res>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move { Ok(Receiver::new(Arc::new(self.send().await?))) })
+        let mut request = self;
+        Box::pin(async move { Ok(Receiver::new(Arc::new(request.send().await?))) })
     }
 }
 
@@ -184,7 +195,7 @@ where
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
             let call = open(self.client.connection(), self.method, self.options, None).await?;
-            Ok(Upload::new(Arc::new(call)))
+            Ok(Upload::new(call))
         })
     }
 }
@@ -211,7 +222,8 @@ impl<Req: Message + 'static> IntoFuture for OneWay<Req> {
     type IntoFuture = Answer<()>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move { self.send().await.map(drop) })
+        let mut request = self;
+        Box::pin(async move { request.send().await.map(drop) })
     }
 }
 

@@ -4,15 +4,15 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::pin::pin;
-use std::time::Duration;
 
+use slab::Slab;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, debug, debug_span, warn};
 
 use crate::admission::{Admission, Refusal};
+use crate::conn::Connection;
 use crate::conn::io::{self as transport, Writer};
 use crate::error::Error;
 use crate::handshake::{accept, say};
@@ -22,7 +22,7 @@ use crate::path::SocketPath;
 use crate::policy::Policy;
 use crate::service::Service;
 use crate::socket::{Accepted, BindOptions, Listener};
-use crate::sync::Arc;
+use crate::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::wire::{GoAwayCode, Side, turn_away};
 
 /// Puts a [`Server`] together.
@@ -96,7 +96,7 @@ impl ServerBuilder {
             admission: Arc::new(Admission::new(policy, &self.limits)),
             link,
             session,
-            drain: self.limits.drain,
+            live: Mutex::default(),
         };
         Ok(Server {
             path: self.path,
@@ -164,9 +164,12 @@ impl Server {
         } = self;
         debug!(%path, "listening");
         let mut stop = pin!(stop);
-        let closing = CancellationToken::new();
-        let _guard = closing.clone().drop_guard();
-        let stopping = closing.child_token();
+        let _closing = End(Arc::clone(&shared), Stage::Closing);
+        let stopping = CancellationToken::new();
+        let guard = (
+            stopping.clone().drop_guard(),
+            End(Arc::clone(&shared), Stage::Draining),
+        );
         let connections = TaskTracker::new();
         let ended = loop {
             let accepted = tokio::select! {
@@ -175,14 +178,14 @@ impl Server {
             };
             match accepted {
                 Ok(accepted) => {
-                    let stop = (stopping.clone(), closing.clone());
-                    connections.spawn(serve(Arc::clone(&shared), accepted, stop));
+                    let serve = serve(Arc::clone(&shared), accepted, stopping.clone());
+                    connections.spawn(serve);
                 }
                 Err(error) => break Err(error.into()),
             }
         };
         drop(listener);
-        stopping.cancel();
+        drop(guard);
         connections.close();
         connections.wait().await;
         ended
@@ -212,16 +215,73 @@ struct Shared {
     admission: Arc<Admission>,
     link: Link,
     session: [u8; 16],
-    drain: Duration,
+    live: Mutex<Live>,
 }
 
-/// Serves one connection from its acceptance to its end, which is wanted soon when the first
-/// token is cancelled, and now when the second is.
-async fn serve(
-    shared: Arc<Shared>,
-    accepted: Accepted,
-    (stopping, closing): (CancellationToken, CancellationToken),
-) {
+/// Connections after their handshake, for the end of the server.
+#[derive(Debug, Default)]
+struct Live {
+    stage: Stage,
+    connections: Slab<Arc<Connection>>,
+}
+
+/// How far the end of a server has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Stage {
+    #[default]
+    Serving,
+    Draining,
+    Closing,
+}
+
+impl Stage {
+    fn tell(self, connection: &Connection) {
+        match self {
+            Self::Serving => {}
+            Self::Draining => connection.drain(),
+            Self::Closing => connection.close(),
+        }
+    }
+}
+
+/// Brings all connections to a stage when dropped, and those that come later.
+struct End(Arc<Shared>, Stage);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        let mut live = self.0.live();
+        live.stage = self.1;
+        for (_, connection) in &live.connections {
+            self.1.tell(connection);
+        }
+    }
+}
+
+/// One connection among the live ones; goes when dropped.
+struct Listed<'a>(&'a Shared, usize);
+
+impl<'a> Listed<'a> {
+    fn new(shared: &'a Shared, connection: Arc<Connection>) -> Self {
+        let mut live = shared.live();
+        live.stage.tell(&connection);
+        Self(shared, live.connections.insert(connection))
+    }
+}
+
+impl Drop for Listed<'_> {
+    fn drop(&mut self) {
+        self.0.live().connections.try_remove(self.1);
+    }
+}
+
+impl Shared {
+    fn live(&self) -> MutexGuard<'_, Live> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Serves one connection from its acceptance to its end; `stopping` ends its handshake.
+async fn serve(shared: Arc<Shared>, accepted: Accepted, stopping: CancellationToken) {
     let uid = accepted.peer.uid();
     let span = debug_span!(
         "connection",
@@ -249,18 +309,9 @@ async fn serve(
         };
         let (connection, task) = shared.link.join(admitted, (reader, writer), shaken);
         debug!("connected");
-        let mut run = pin!(task.run());
-        tokio::select! {
-            _ = &mut run => return,
-            () = stopping.cancelled() => connection.drain(),
-        }
-        tokio::select! {
-            _ = &mut run => return,
-            () = sleep(shared.drain) => {}
-            () = closing.cancelled() => {}
-        }
-        connection.close();
-        run.await;
+        // Waiting for the end of the server here would cost each call a look at it.
+        let _listed = Listed::new(&shared, connection);
+        task.run().await;
     }
     .instrument(span)
     .await;

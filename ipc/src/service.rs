@@ -67,7 +67,7 @@ impl Services {
         }
         // The user database is not asked for what no method needs.
         let admins = |entry: &Entry| entry.method.required_access() == Access::Admin;
-        let access = ResolvedAccess::resolve(methods.values().any(admins))?;
+        let access = ResolvedAccess::resolve(methods.iter().any(admins))?;
         Ok(Self {
             services,
             methods,

@@ -166,12 +166,12 @@ impl<T> fmt::Debug for Receiver<T> {
 
 /// Sends many messages and waits for one answer. Dropped unfinished, it cancels the call.
 pub struct Upload<Req, Res> {
-    call: Arc<Held>,
+    call: Held,
     messages: PhantomData<fn(Req) -> Res>,
 }
 
 impl<Req: Message, Res: Message + Default> Upload<Req, Res> {
-    pub(crate) const fn new(call: Arc<Held>) -> Self {
+    pub(crate) const fn new(call: Held) -> Self {
         Self {
             call,
             messages: PhantomData,
@@ -213,9 +213,9 @@ impl<Req: Message, Res: Message + Default> Upload<Req, Res> {
     /// # Cancel safety
     ///
     /// Dropping the future cancels the call; whether it ran is not known.
-    pub async fn reply(self) -> Result<Reply<Res>, Error> {
+    pub async fn reply(mut self) -> Result<Reply<Res>, Error> {
         self.call.connection.end(self.call.key, &End::default());
-        let (body, metadata) = answer(&self.call).await?;
+        let (body, metadata) = answer(&mut self.call).await?;
         Ok(Reply {
             body: decode(body)?,
             metadata,

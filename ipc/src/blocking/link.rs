@@ -266,9 +266,10 @@ impl Link {
             Read::More | Read::Drained | Read::Empty => {}
         }
         let mut wakers = Vec::new();
+        let now = now();
         loop {
             let through = (&self.pool, &self.writer);
-            let taken = events::take(&mut self.core, &mut self.input, through, &mut wakers)?;
+            let taken = events::take(&mut self.core, &mut self.input, through, now, &mut wakers)?;
             let Some(arrived) = taken else { break };
             self.refuse(&arrived);
         }

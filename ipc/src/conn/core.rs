@@ -8,9 +8,11 @@ use std::time::Instant;
 use bytes::BytesMut;
 
 use super::io::Writer;
+use super::now;
 use super::slot::{Ending, Slot};
 use crate::error::ConnectionError;
-use crate::wire::{Engine, Key, Role};
+use crate::wire::messages::End;
+use crate::wire::{Body, Engine, Key, Role, SendError};
 
 /// The state of one connection.
 #[derive(Debug)]
@@ -23,6 +25,8 @@ pub(crate) struct Core {
     pub(crate) closing: bool,
     /// No more calls of the peer are taken, and the connection ends after the last.
     pub(crate) draining: bool,
+    /// When the calls that are open then are cut off.
+    pub(crate) drained_by: Option<Instant>,
     /// When the blocked write began to wait, if there is one.
     pub(crate) blocked: Option<Instant>,
     /// Something waits for the task: a flush, a nearer deadline, the end.
@@ -60,6 +64,7 @@ impl Core {
             over: None,
             closing: false,
             draining: false,
+            drained_by: None,
             blocked: None,
             wanted: false,
             task: None,
@@ -109,6 +114,46 @@ impl Core {
             self.over.get_or_insert(error);
             wakers.extend(self.want());
         }
+    }
+
+    /// [`Self::flush`], noting since when the socket has no room.
+    pub(crate) fn flush_or_block(&mut self, writer: &Writer, wakers: &mut Vec<Waker>) -> Flushed {
+        let flushed = self.flush(writer, wakers);
+        if flushed == Flushed::Blocked {
+            self.blocked = self.blocked.or_else(|| Some(now()));
+        }
+        flushed
+    }
+
+    /// Why the connection must end now, if it must.
+    pub(crate) fn verdict(&self) -> Result<(), ConnectionError> {
+        match &self.over {
+            Some(reason) => Err(reason.clone()),
+            None if self.is_finished() => Err(ConnectionError::Shutdown),
+            None => Ok(()),
+        }
+    }
+
+    /// Queues a success: the message, and what the handler wants to go beside it.
+    pub(crate) fn respond(&mut self, key: Key, body: Body<'_>) -> Result<(), SendError> {
+        let beside = self.engine.user_mut(key).map(|slot| &mut slot.trailers);
+        let metadata = beside.map(std::mem::take).unwrap_or_default();
+        let last = metadata.is_empty();
+        self.engine.send(key, body, last)?;
+        if !last {
+            let end = End {
+                metadata,
+                ..End::default()
+            };
+            self.engine.end(key, &end);
+        }
+        Ok(())
+    }
+
+    /// How a call ended that is not known any more.
+    pub(crate) fn forgotten(&self) -> Ending {
+        let reason = self.over.clone();
+        Ending::Lost(reason.unwrap_or(ConnectionError::Shutdown), true)
     }
 
     /// Counts a call that waits for its answer, or for its handler.

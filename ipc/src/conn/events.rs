@@ -8,7 +8,6 @@ use tracing::trace;
 
 use super::core::Core;
 use super::io::Writer;
-use super::now;
 use super::slot::Ending;
 use crate::error::ConnectionError;
 use crate::pool::Pool;
@@ -33,9 +32,9 @@ pub(crate) fn take(
     core: &mut Core,
     input: &mut BytesMut,
     (pool, writer): (&Arc<Pool>, &Writer),
+    now: Instant,
     wakers: &mut Vec<Waker>,
 ) -> Result<Option<Arrived>, ConnectionError> {
-    let now = now();
     while let Some(event) = core.engine.handle_input(input, now)? {
         match event {
             Event::Call { key, head, end, .. } => {

@@ -1,9 +1,11 @@
 //! A hold on one call: as long as it lives, the call's state is kept.
 
-use super::Connection;
+use std::task::{Context, Poll, ready};
+
+use super::{Connection, Ending};
 use crate::status::Code;
 use crate::sync::Arc;
-use crate::wire::Key;
+use crate::wire::{Body, Key, SendError, Whole};
 
 /// A hold on one call. A call of ours that is still open is cancelled when it is dropped.
 #[derive(Debug)]
@@ -11,6 +13,8 @@ pub(crate) struct Held {
     pub(crate) connection: Arc<Connection>,
     pub(crate) key: Key,
     role: Role,
+    /// The call was let go together with its answer.
+    released: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +33,7 @@ impl Held {
             connection,
             key,
             role: Role::Incoming,
+            released: false,
         }
     }
 
@@ -42,7 +47,33 @@ impl Held {
             connection,
             key,
             role,
+            released: false,
         }
+    }
+
+    /// Waits for the one answer of a call of ours; `None` if there are two.
+    ///
+    /// Lets go of the call in the same breath, so that dropping this has nothing left to lock.
+    pub(crate) fn poll_answer(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<(Option<Whole>, Ending)>> {
+        let answer = ready!(self.connection.poll_answer(self.key, cx));
+        self.released = answer.is_some();
+        Poll::Ready(answer)
+    }
+
+    /// Answers a call of the peer with a success.
+    pub(crate) fn respond<H: Hold>(held: &mut H, body: Body<'_>) -> Result<(), SendError> {
+        let sole = held.sole().is_some();
+        let Self {
+            connection, key, ..
+        } = held.as_ref();
+        connection.respond(*key, body, sole)?;
+        if let Some(held) = held.sole() {
+            held.released = true;
+        }
+        Ok(())
     }
 
     /// Whether we opened the call.
@@ -54,11 +85,12 @@ impl Held {
 impl Drop for Held {
     fn drop(&mut self) {
         match self.role {
+            _ if self.released => {}
             Role::Incoming | Role::OneWay => self.connection.release(self.key),
-            Role::Outgoing => {
-                self.connection.abandon(self.key, Code::Cancelled.to_u32());
-                self.connection.slots().add_permits(1);
-            }
+            Role::Outgoing => self.connection.abandon(self.key, Code::Cancelled.to_u32()),
+        }
+        if self.role == Role::Outgoing {
+            self.connection.slots().add_permits(1);
         }
     }
 }
@@ -66,5 +98,23 @@ impl Drop for Held {
 impl AsRef<Self> for Held {
     fn as_ref(&self) -> &Self {
         self
+    }
+}
+
+/// A hold that may be shared with streams of the same call.
+pub(crate) trait Hold: AsRef<Held> {
+    /// The hold, if nobody shares it.
+    fn sole(&mut self) -> Option<&mut Held>;
+}
+
+impl Hold for Held {
+    fn sole(&mut self) -> Option<&mut Held> {
+        Some(self)
+    }
+}
+
+impl Hold for Arc<Held> {
+    fn sole(&mut self) -> Option<&mut Held> {
+        Self::get_mut(self)
     }
 }

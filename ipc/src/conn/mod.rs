@@ -25,7 +25,7 @@ use tokio_util::task::TaskTracker;
 pub(crate) use self::core::{Core, Flushed};
 pub(crate) use self::dispatch::Dispatch;
 pub(crate) use self::events::Arrived;
-pub(crate) use self::held::Held;
+pub(crate) use self::held::{Held, Hold};
 pub(crate) use self::slot::Ending;
 use self::slot::going_away;
 pub(crate) use self::task::Task;
@@ -177,11 +177,13 @@ impl Connection {
         Failure::lost(&reason, Outcome::NotSent)
     }
 
-    /// Takes no more calls of the peer; the connection ends when those it has are done.
+    /// Takes no more calls of the peer; the connection ends when those it has are done, or
+    /// [`Limits::drain`] has passed.
     pub(crate) fn drain(&self) {
         let mut core = self.lock();
         core.engine.go_away(GoAwayCode::DRAINING, "shutting down");
         core.draining = true;
+        core.drained_by = now().checked_add(self.limits.drain);
         let waker = core.want();
         drop(core);
         wake(waker);
@@ -203,10 +205,8 @@ impl Connection {
         cx: &mut Context<'_>,
     ) -> Poll<Result<Whole, Ending>> {
         let mut core = self.lock();
-        let over = core.over.clone();
         let Some(slot) = core.engine.user_mut(key) else {
-            let reason = over.unwrap_or(ConnectionError::Shutdown);
-            return Poll::Ready(Err(Ending::Lost(reason, true)));
+            return Poll::Ready(Err(core.forgotten()));
         };
         if let Some(whole) = slot.pop() {
             return Poll::Ready(Ok(whole));
@@ -214,11 +214,46 @@ impl Connection {
         if let Some(ending) = &slot.ending {
             return Poll::Ready(Err(ending.clone()));
         }
-        match &mut slot.reader {
-            Some(waker) => waker.clone_from(cx.waker()),
-            none => *none = Some(cx.waker().clone()),
-        }
+        register(&mut slot.reader, cx.waker());
         Poll::Pending
+    }
+
+    /// The one message of an answer, if there is one, with how the call ended, which is let
+    /// go; `None` if there are two.
+    fn poll_answer(&self, key: Key, cx: &mut Context<'_>) -> Poll<Option<(Option<Whole>, Ending)>> {
+        let mut core = self.lock();
+        let Some(slot) = core.engine.user_mut(key) else {
+            return Poll::Ready(Some((None, core.forgotten())));
+        };
+        if slot.has_several() {
+            return Poll::Ready(None);
+        }
+        if let Some(ending) = slot.ending.take() {
+            let answer = (slot.pop(), ending);
+            core.release(key);
+            let waker = core.want_if_ending();
+            drop(core);
+            wake(waker);
+            return Poll::Ready(Some(answer));
+        }
+        register(&mut slot.reader, cx.waker());
+        Poll::Pending
+    }
+
+    /// Answers a call of the peer with a success: the message, and what the handler wants to
+    /// go beside it. With `release`, lets go of the call if that went well.
+    fn respond(&self, key: Key, body: Body<'_>, release: bool) -> Result<(), SendError> {
+        let mut wakers = Vec::new();
+        let mut core = self.lock();
+        core.respond(key, body)?;
+        if release {
+            core.release(key);
+            wakers.extend(core.want_if_ending());
+        }
+        self.push(&mut core, &mut wakers);
+        drop(core);
+        wake(wakers);
+        Ok(())
     }
 
     /// Gives back the credit of a message that was read.
@@ -322,6 +357,13 @@ pub(crate) fn wake(wakers: impl IntoIterator<Item = Waker>) {
 }
 
 /// What a call that could not be opened failed with.
+pub(crate) fn register(place: &mut Option<Waker>, waker: &Waker) {
+    match place {
+        Some(old) => old.clone_from(waker),
+        None => *place = Some(waker.clone()),
+    }
+}
+
 pub(crate) fn not_opened(error: OpenError) -> Failure {
     let status = match error {
         OpenError::TooMany | OpenError::TooLarge { .. } | OpenError::Metadata { .. } => {

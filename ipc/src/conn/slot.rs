@@ -100,6 +100,11 @@ impl Slot {
         wakers.extend(self.reader.take());
     }
 
+    /// Whether more than one message waits for the reader.
+    pub(crate) fn has_several(&self) -> bool {
+        self.first.is_some() && !self.more.is_empty()
+    }
+
     /// Ends the call for its owner; the first ending counts.
     pub(crate) fn end(&mut self, ending: Ending, wakers: &mut Vec<Waker>) {
         if self.half || self.ending.is_none() {

@@ -14,7 +14,7 @@ use tracing::debug;
 
 use super::core::{Core, Flushed};
 use super::io::{Read, Reader, Writable};
-use super::{Connection, events, now, wake};
+use super::{Connection, events, now, register, wake};
 use crate::error::ConnectionError;
 use crate::sync::Arc;
 use crate::wire::Violation;
@@ -31,6 +31,8 @@ pub(crate) struct Task {
     timer: Option<Pin<Box<Sleep>>>,
     /// A flush was asked for, and the others have had their turn to add to it.
     yielded: bool,
+    /// Those to be woken once the lock is released; kept for its memory.
+    wakers: Vec<Waker>,
 }
 
 /// Why the task woke up.
@@ -52,6 +54,7 @@ impl Task {
             writable: None,
             timer: None,
             yielded: false,
+            wakers: Vec::new(),
         }
     }
 
@@ -88,11 +91,11 @@ impl Task {
         }
         loop {
             let step = match poll_fn(|cx| self.poll_wake(cx)).await {
-                Wake::Read(read) => self.on_read(read).and_then(|()| self.on_time()),
+                Wake::Read(read) => self.on_read(read),
                 Wake::Writable | Wake::Flush => self.flush(),
                 Wake::Timer => self.on_timer(),
             };
-            if let Err(reason) = step.and_then(|()| self.is_over()) {
+            if let Err(reason) = step {
                 return reason;
             }
         }
@@ -144,13 +147,17 @@ impl Task {
             return Poll::Pending;
         };
         let armed = armed.into();
-        let timer = self
-            .timer
-            .get_or_insert_with(|| Box::pin(sleep_until(armed)));
-        if timer.deadline() != armed {
-            timer.as_mut().reset(armed);
+        match &mut self.timer {
+            // It has this task's waker already; most calls end here.
+            Some(timer) if timer.deadline() == armed && !timer.is_elapsed() => Poll::Pending,
+            Some(timer) => {
+                if timer.deadline() != armed {
+                    timer.as_mut().reset(armed);
+                }
+                timer.as_mut().poll(cx)
+            }
+            none => none.insert(Box::pin(sleep_until(armed))).as_mut().poll(cx),
         }
-        timer.as_mut().poll(cx)
     }
 
     fn on_read(&mut self, read: std::io::Result<Read>) -> Result<(), ConnectionError> {
@@ -170,58 +177,64 @@ impl Task {
         self.take_input()
     }
 
-    /// Takes up all that was read, and writes at once what came of it.
+    /// Takes up all that was read, and writes at once what came of it: under one lock, which is
+    /// let go only to run a handler.
     fn take_input(&mut self) -> Result<(), ConnectionError> {
-        let mut wakers = Vec::new();
         let connection = &self.connection;
+        let (now, wakers) = (now(), &mut self.wakers);
+        let mut core = connection.lock();
         if self.input.len() > LENDING {
-            connection.lock().engine.lend(connection.pool.take());
+            core.engine.lend(connection.pool.take());
         }
-        let result = loop {
-            let mut core = connection.lock();
-            core.batching = true;
-            let (pool, writer) = (&connection.pool, &connection.writer);
-            match events::take(&mut core, &mut self.input, (pool, writer), &mut wakers) {
+        core.batching = true;
+        let through = (&connection.pool, &connection.writer);
+        let taken = loop {
+            match events::take(&mut core, &mut self.input, through, now, wakers) {
                 Ok(Some(arrived)) => {
                     drop(core);
                     connection.dispatch.run(connection, arrived);
+                    core = connection.lock();
                 }
                 other => break other.map(drop),
             }
         };
-        let mut core = connection.lock();
         core.batching = false;
         if let Some(spare) = core.engine.reclaim() {
             connection.pool.give(spare);
         }
-        let flushed = core.is_flushed();
+        let flushed = if taken.is_err() || core.is_flushed() {
+            Flushed::All
+        } else {
+            core.flush_or_block(&connection.writer, wakers)
+        };
+        let ended = taken.and_then(|()| core.verdict());
+        // A peer that never stops sending must not keep the timer from its turn.
+        let due = connection.next_deadline(&core).is_some_and(|at| at <= now);
         drop(core);
-        wake(wakers);
-        result?;
-        if flushed { Ok(()) } else { self.flush() }
+        self.after(flushed, ended)?;
+        if due { self.on_timer() } else { Ok(()) }
     }
 
     /// Writes what waits; asks to be woken when there is room for the rest.
     fn flush(&mut self) -> Result<(), ConnectionError> {
-        let mut wakers = Vec::new();
-        let mut core = self.connection.lock();
-        let flushed = core.flush(&self.connection.writer, &mut wakers);
-        if flushed == Flushed::Blocked {
-            core.blocked = core.blocked.or_else(|| Some(now()));
-        }
+        let connection = &*self.connection;
+        let mut core = connection.lock();
+        let flushed = core.flush_or_block(&connection.writer, &mut self.wakers);
+        let ended = core.verdict();
         drop(core);
-        wake(wakers);
-        if flushed == Flushed::Blocked && self.writable.is_none() {
-            self.writable = Some(self.connection.writer.writable()?);
-        }
-        Ok(())
+        self.after(flushed, ended)
     }
 
-    /// Looks at the clock: a peer that never pauses must not keep the timer from its turn.
-    fn on_time(&mut self) -> Result<(), ConnectionError> {
-        let next = self.connection.next_deadline(&self.connection.lock());
-        if next.is_some_and(|next| next <= now()) {
-            return self.on_timer();
+    /// What is done once the lock is released.
+    fn after(
+        &mut self,
+        flushed: Flushed,
+        ended: Result<(), ConnectionError>,
+    ) -> Result<(), ConnectionError> {
+        wake(self.wakers.drain(..));
+        ended?;
+        if flushed == Flushed::Blocked && self.writable.is_none() {
+            self.writable = Some(self.connection.writer.writable()?);
         }
         Ok(())
     }
@@ -231,6 +244,9 @@ impl Task {
         let mut wakers = Vec::new();
         let mut core = self.connection.lock();
         core.engine.handle_timeout(now)?;
+        if core.drained_by.is_some_and(|at| at <= now) {
+            core.over.get_or_insert(ConnectionError::Shutdown);
+        }
         if core.blocked.is_some_and(|since| {
             now.saturating_duration_since(since) >= self.connection.limits.write
         }) {
@@ -242,17 +258,6 @@ impl Task {
         drop(core);
         wake(wakers);
         self.flush()
-    }
-
-    fn is_over(&self) -> Result<(), ConnectionError> {
-        let core = self.connection.lock();
-        if let Some(reason) = &core.over {
-            return Err(reason.clone());
-        }
-        if core.is_finished() {
-            return Err(ConnectionError::Shutdown);
-        }
-        Ok(())
     }
 }
 
@@ -267,20 +272,14 @@ impl Drop for Task {
 impl Connection {
     /// When the task must look at the clock again.
     fn next_deadline(&self, core: &Core) -> Option<Instant> {
-        let write = core
-            .blocked
-            .and_then(|since| since.checked_add(self.limits.write));
-        match (core.engine.poll_deadline(), write) {
-            (Some(call), Some(write)) => Some(call.min(write)),
-            (call, write) => call.or(write),
+        let calls = core.engine.poll_deadline();
+        if core.blocked.is_none() && core.drained_by.is_none() {
+            return calls;
         }
-    }
-}
-
-fn register(place: &mut Option<Waker>, waker: &Waker) {
-    match place {
-        Some(old) => old.clone_from(waker),
-        None => *place = Some(waker.clone()),
+        let write = core.blocked;
+        let write = write.and_then(|since| since.checked_add(self.limits.write));
+        let each = [calls, write, core.drained_by];
+        each.into_iter().flatten().min()
     }
 }
 
