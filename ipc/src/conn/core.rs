@@ -264,9 +264,13 @@ impl Core {
             .collect::<Vec<_>>();
         for key in keys {
             let left = self.has_left(key);
+            // Nobody waits for a one-way call, so nobody's leaving ends it.
+            let goes_on = self.engine.is_one_way(key);
             if let Some(slot) = self.engine.user_mut(key) {
                 slot.end(Ending::Lost(reason.clone(), left), wakers);
-                slot.stop(wakers);
+                if !goes_on {
+                    slot.stop(wakers);
+                }
             }
             self.engine.cancel(key, 1);
         }

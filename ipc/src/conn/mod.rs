@@ -189,13 +189,17 @@ impl Connection {
         wake(waker);
     }
 
-    /// Ends the connection now.
+    /// Ends the connection now, and handlers that outlive it as well.
     pub(crate) fn close(&self) {
+        let mut wakers = Vec::new();
         let mut core = self.lock();
         core.over.get_or_insert(ConnectionError::Shutdown);
-        let waker = core.want();
+        for (_, _, slot) in core.engine.users_mut() {
+            slot.stop(&mut wakers);
+        }
+        wakers.extend(core.want());
         drop(core);
-        wake(waker);
+        wake(wakers);
     }
 
     /// The next message of a call, or how it ended.

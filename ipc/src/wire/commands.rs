@@ -296,6 +296,12 @@ impl<T: Default> Engine<T> {
         self.calls.get(key).map(|call| call.role)
     }
 
+    /// Whether nobody waits for an answer to this call.
+    #[must_use]
+    pub fn is_one_way(&self, key: Key) -> bool {
+        self.calls.get(key).is_some_and(|call| call.one_way)
+    }
+
     /// When a call is over at the latest.
     #[must_use]
     pub fn deadline(&self, key: Key) -> Option<Instant> {

@@ -186,3 +186,14 @@ fn the_runtime_of_a_connection_may_end_before_its_client() {
     let error = calls.block_on(soon(client.unary::<_, Text>(ECHO, text("")).reply()));
     assert_eq!(error.unwrap_err().outcome(), Outcome::NotSent);
 }
+
+#[tokio::test]
+async fn a_one_way_handler_that_nobody_waits_for_does_not_hold_up_a_stop() {
+    let short = limits(|limits| limits.drain = Duration::from_millis(20));
+    let daemon = Daemon::start_with(|server| server.limits(short));
+    let client = daemon.connect().await;
+    client.one_way(LINGER, text("")).await.unwrap();
+    soon(daemon.seen.waiting.notified()).await;
+    drop(client);
+    soon(daemon.stop()).await.unwrap();
+}
