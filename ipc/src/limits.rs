@@ -45,7 +45,8 @@ pub struct Limits {
     /// Longest deadline granted to an incoming call; a longer one is cut to it.
     /// Default 86400 s: a wire value never reaches clock arithmetic unchecked.
     pub max_deadline: Duration,
-    /// Time for calls to finish after a stop was asked for. Default 10 s: half of
+    /// Time for calls to finish after a stop was asked for, and for one-way calls after their
+    /// caller has left. Default 10 s: half of
     /// launchd's 20 s between SIGTERM and SIGKILL.
     pub drain: Duration,
     /// Bytes queued for a peer before streams and one-way calls wait. Default 262144: bounds

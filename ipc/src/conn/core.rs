@@ -266,11 +266,12 @@ impl Core {
             let left = self.has_left(key);
             // Nobody waits for a one-way call, so nobody's leaving ends it.
             let goes_on = self.engine.is_one_way(key);
-            if let Some(slot) = self.engine.user_mut(key) {
-                slot.end(Ending::Lost(reason.clone(), left), wakers);
-                if !goes_on {
-                    slot.stop(wakers);
-                }
+            let Some(slot) = self.engine.user_mut(key) else {
+                continue;
+            };
+            slot.end(Ending::Lost(reason.clone(), left), wakers);
+            if !goes_on {
+                slot.stop(wakers);
             }
             self.engine.cancel(key, 1);
         }

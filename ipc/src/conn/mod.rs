@@ -3,6 +3,7 @@
 //! Callers encode straight into the output under the lock. One that is alone writes itself;
 //! otherwise the task writes for all, after it has let the others go first.
 
+mod clock;
 mod core;
 mod dispatch;
 pub(crate) mod events;
@@ -16,12 +17,12 @@ mod slot;
 mod task;
 
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub(crate) use self::clock::{deadline_after, end_of, now, time_left};
 pub(crate) use self::core::{Core, Flushed};
 pub(crate) use self::dispatch::Dispatch;
 pub(crate) use self::events::Arrived;
@@ -189,15 +190,22 @@ impl Connection {
         wake(waker);
     }
 
-    /// Ends the connection now, and handlers that outlive it as well.
+    /// Ends the connection now.
     pub(crate) fn close(&self) {
-        let mut wakers = Vec::new();
         let mut core = self.lock();
         core.over.get_or_insert(ConnectionError::Shutdown);
+        let waker = core.want();
+        drop(core);
+        wake(waker);
+    }
+
+    /// Stops the handlers that go on although the connection is over.
+    fn stop_handlers(&self) {
+        let mut wakers = Vec::new();
+        let mut core = self.lock();
         for (_, _, slot) in core.engine.users_mut() {
             slot.stop(&mut wakers);
         }
-        wakers.extend(core.want());
         drop(core);
         wake(wakers);
     }
@@ -335,27 +343,6 @@ impl Drop for Alarm<'_> {
     }
 }
 
-/// What is left of a deadline, as it travels.
-pub(crate) fn time_left(deadline: Option<Instant>, now: Instant) -> Option<u64> {
-    let left = deadline?.saturating_duration_since(now);
-    Some(u64::try_from(left.as_micros()).unwrap_or(u64::MAX))
-}
-
-/// The moment a timeout ends; one that cannot be counted is no timeout.
-pub(crate) fn deadline_after(now: Instant, timeout: Option<Duration>) -> Option<Instant> {
-    now.checked_add(timeout?)
-}
-
-/// The moment some patience ends; one that cannot be counted is far away.
-pub(crate) fn end_of(now: Instant, patience: Duration) -> Instant {
-    now.checked_add(patience).unwrap_or(now + FAR)
-}
-
-/// The time, from tokio's clock so that tests can drive it.
-pub(crate) fn now() -> Instant {
-    tokio::time::Instant::now().into_std()
-}
-
 pub(crate) fn wake(wakers: impl IntoIterator<Item = Waker>) {
     wakers.into_iter().for_each(Waker::wake);
 }
@@ -398,6 +385,3 @@ pub(crate) fn unsent(core: &mut Core, key: Key, error: SendError) -> Failure {
         (SendError::Done, Some(ending)) => ending.into_failure(),
     }
 }
-
-/// Thirty years: every system can count as far.
-const FAR: Duration = Duration::from_secs(30 * 365 * 86_400);

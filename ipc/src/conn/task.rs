@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use bytes::BytesMut;
-use tokio::time::{Sleep, sleep_until};
+use tokio::time::{Sleep, sleep_until, timeout};
 use tracing::debug;
 
 use super::core::{Core, Flushed};
@@ -64,7 +64,15 @@ impl Task {
         debug!(%reason, "connection ended");
         self.finish(&reason);
         self.connection.handlers.close();
-        self.connection.handlers.wait().await;
+        let handlers = &self.connection.handlers;
+        // Of one-way calls: they have as long as calls have at the end of a server.
+        if timeout(self.connection.limits.drain, handlers.wait())
+            .await
+            .is_err()
+        {
+            self.connection.stop_handlers();
+            handlers.wait().await;
+        }
         reason
     }
 

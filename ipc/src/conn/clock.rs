@@ -1,0 +1,27 @@
+//! The one reader of the clock below `conn`, and arithmetic that does not overflow.
+
+use std::time::{Duration, Instant};
+
+/// What is left of a deadline, as it travels.
+pub(crate) fn time_left(deadline: Option<Instant>, now: Instant) -> Option<u64> {
+    let left = deadline?.saturating_duration_since(now);
+    Some(u64::try_from(left.as_micros()).unwrap_or(u64::MAX))
+}
+
+/// The moment a timeout ends; one that cannot be counted is no timeout.
+pub(crate) fn deadline_after(now: Instant, timeout: Option<Duration>) -> Option<Instant> {
+    now.checked_add(timeout?)
+}
+
+/// The moment some patience ends; one that cannot be counted is far away.
+pub(crate) fn end_of(now: Instant, patience: Duration) -> Instant {
+    now.checked_add(patience).unwrap_or(now + FAR)
+}
+
+/// The time, from tokio's clock so that tests can drive it.
+pub(crate) fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+/// Thirty years: every system can count as far.
+const FAR: Duration = Duration::from_secs(30 * 365 * 86_400);
