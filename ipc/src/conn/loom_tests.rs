@@ -84,7 +84,7 @@ fn connection(peer: &Peer, credit: u32) -> (Arc<Connection>, Task, MemoryEnd) {
         limits: PeerLimits {
             max_frame: 65_536,
             max_message: 1 << 20,
-            max_calls: 2,
+            max_calls: 3,
             initial_credit: credit,
             max_metadata: 0,
         },
@@ -143,14 +143,15 @@ fn what_two_callers_push_is_written_without_anybody_asking() {
     let peer = peer();
     loom::model(move || {
         let (connection, task, far) = connection(&peer, 1 << 16);
+        let first = open(&connection, true, false);
         let running = thread::spawn(move || block_on(task.run()));
         let other = Arc::clone(&connection);
         let calls = thread::spawn(move || drop(open(&other, true, true)));
-        // This one waits for an answer, so the two of them are not alone.
+        // The second that waits for an answer: neither caller is alone, the task writes for both.
         let waits = open(&connection, true, false);
-        block_on(read(&far, 2 * WHOLE_CALL));
+        block_on(read(&far, 3 * WHOLE_CALL));
         calls.join().unwrap();
-        drop(waits);
+        drop((first, waits));
         connection.close_when_done();
         let reason = running.join().unwrap();
         assert!(matches!(reason, ConnectionError::Shutdown), "{reason:?}");
@@ -165,7 +166,8 @@ fn an_answer_wakes_the_one_who_waits_for_it() {
         let call = open(&connection, true, false);
         let running = thread::spawn(move || block_on(task.run()));
         let answers = thread::spawn(move || {
-            far.send(&frame(Kind::Message, Flags::END, b"")).unwrap();
+            // Without END, whose own wake would hide that of the message.
+            far.send(&frame(Kind::Message, Flags::NONE, b"")).unwrap();
             far
         });
         let answer = block_on(poll_fn(|cx| connection.poll_message(call.key, cx)));
@@ -191,7 +193,7 @@ fn a_call_given_up_while_its_answer_comes_leaves_nothing_behind() {
             far
         });
         drop(call);
-        assert_eq!(connection.slots().available_permits(), 2);
+        assert_eq!(connection.slots().available_permits(), 3);
         let mut core = connection.lock();
         assert_eq!(core.engine.users_mut().count(), 0);
         drop(core);
