@@ -4,6 +4,8 @@
 //! Seen by loom is what goes through [`crate::sync`]: the core, the stream in memory, the pool.
 //! A wake that is lost shows as a deadlock.
 
+#![expect(clippy::unwrap_used, reason = "a model that fails stops the test")]
+
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::{Context, Poll, Wake};
