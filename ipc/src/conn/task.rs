@@ -66,9 +66,10 @@ impl Task {
         self.connection.handlers.close();
         let handlers = &self.connection.handlers;
         // Of one-way calls: they have as long as calls have at the end of a server.
-        if timeout(self.connection.limits.drain, handlers.wait())
-            .await
-            .is_err()
+        if !handlers.is_empty()
+            && timeout(self.connection.limits.drain, handlers.wait())
+                .await
+                .is_err()
         {
             self.connection.stop_handlers();
             handlers.wait().await;
