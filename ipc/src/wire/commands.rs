@@ -16,7 +16,7 @@ use super::messages::{CallHead, Cancel, End, Entry, GoAway, PeerLimits, Ping, cu
 use super::outbox::Body;
 use super::receive::ReceiveHalf;
 use super::send::SendHalf;
-use super::violation::Violation;
+use super::violation::{GoAwayCode, Violation};
 
 /// A call to be opened.
 #[derive(Debug)]
@@ -346,15 +346,23 @@ impl<T: Default> Engine<T> {
         );
     }
 
-    /// Takes no more calls and says so; with a code other than 0 the connection is over.
+    /// Takes no more calls and says so; with a code other than 0 the connection is over, and
+    /// nothing is written behind that.
     pub fn go_away(&mut self, code: u32, message: &str) {
+        if self.out.last.is_some() {
+            return;
+        }
         self.going_away = true;
         let away = GoAway {
             code,
             message: cut(message).into(),
             last_call: self.last_seen,
         };
-        put_message(&mut self.out.control, Head::connection(Kind::GoAway), &away);
+        if code == GoAwayCode::DRAINING {
+            put_message(&mut self.out.control, Head::connection(Kind::GoAway), &away);
+        } else {
+            self.out.close(&away);
+        }
     }
 
     fn check(&self, open: &Open<'_>) -> Result<(), OpenError> {

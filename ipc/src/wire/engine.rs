@@ -196,7 +196,7 @@ impl<T: Default> Engine<T> {
     pub fn poll_output(&mut self, out: &mut BytesMut) -> bool {
         let before = out.len();
         self.out.drain_whole(out);
-        if let Some(key) = self.out.ring.pop_front() {
+        if let Some(key) = self.out.next() {
             self.turn(key, out);
         }
         out.len() > before

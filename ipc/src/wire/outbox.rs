@@ -7,7 +7,9 @@ use bytes::{Bytes, BytesMut};
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
 
 use super::call::{CallId, Key};
+use super::frame::{Head, put_message};
 use super::header::{HEADER_LEN, Header, Kind};
+use super::messages::GoAway;
 
 /// A message on its way out.
 pub enum Body<'a> {
@@ -91,6 +93,8 @@ pub(crate) struct Outbox {
     pub(crate) handed: u64,
     /// The owner was told to write, and has not since.
     pub(crate) pressed: bool,
+    /// All that is still to be written, once the connection is to be closed.
+    pub(crate) last: Option<BytesMut>,
 }
 
 impl Outbox {
@@ -102,7 +106,26 @@ impl Outbox {
             finals: 0,
             handed: 1,
             pressed: false,
+            last: None,
         }
+    }
+
+    /// Puts the frame that closes the connection behind those that were made; whatever is
+    /// made later, and the large messages, are not written.
+    pub(crate) fn close(&mut self, away: &GoAway) {
+        let mut last = std::mem::take(&mut self.control);
+        last.extend_from_slice(&self.data);
+        self.data.clear();
+        put_message(&mut last, Head::connection(Kind::GoAway), away);
+        self.last = Some(last);
+    }
+
+    /// The next call with a chunk to send.
+    pub(crate) fn next(&mut self) -> Option<Key> {
+        if self.last.is_some() {
+            return None;
+        }
+        self.ring.pop_front()
     }
 
     /// Takes the frames of a call back if none of them has left, and says whether.
@@ -129,7 +152,12 @@ impl Outbox {
 
     /// Moves control and data frames to `out`; without a copy where `out` is empty.
     pub(crate) fn drain_whole(&mut self, out: &mut BytesMut) {
-        if out.is_empty() && self.control.is_empty() {
+        if let Some(last) = &mut self.last {
+            out.extend_from_slice(last);
+            last.clear();
+            self.control.clear();
+            self.data.clear();
+        } else if out.is_empty() && self.control.is_empty() {
             std::mem::swap(out, &mut self.data);
         } else {
             out.extend_from_slice(&self.control);
@@ -144,11 +172,16 @@ impl Outbox {
 
     /// Bytes that wait, without the large messages.
     pub(crate) fn backlog(&self) -> usize {
-        self.control.len().saturating_add(self.data.len())
+        let last = self.last.as_ref().map_or(0, BytesMut::len);
+        let waiting = self.control.len().saturating_add(self.data.len());
+        waiting.saturating_add(last)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.control.is_empty() && self.data.is_empty() && self.ring.is_empty()
+        match &self.last {
+            Some(last) => last.is_empty(),
+            None => self.control.is_empty() && self.data.is_empty() && self.ring.is_empty(),
+        }
     }
 }
 

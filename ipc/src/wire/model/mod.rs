@@ -130,7 +130,12 @@ impl Model {
                 }
             }
             Op::Ping(side) => self.sides(side).0.engine.ping(7),
-            Op::GoAway(side, code) => self.sides(side).0.engine.go_away(code.into(), "model"),
+            Op::GoAway(side, code) => {
+                // Behind any code but 0 that side is silent, and its calls hang.
+                let code = u32::from(code > 127);
+                self.hostile |= code != 0;
+                self.sides(side).0.engine.go_away(code, "model");
+            }
             Op::Advance(millis) => self.advance(millis)?,
             Op::Pump(side, turns) => self.pump(side, turns),
             Op::Deliver(side, bytes) => {
