@@ -10,7 +10,8 @@ use super::engine::{Engine, Event};
 use super::frame::{Frame, Head, put_message};
 use super::header::{Flags, Kind};
 use super::messages::{
-    CallHead, Credit, End, Entry, INTERNAL, Ping, RESOURCE_EXHAUSTED, metadata_len,
+    CallHead, Credit, DEADLINE_EXCEEDED, End, Entry, INTERNAL, Ping, RESOURCE_EXHAUSTED,
+    metadata_len,
 };
 use super::receive::ReceiveHalf;
 use super::send::SendHalf;
@@ -120,8 +121,8 @@ impl<T: Default> Engine<T> {
         }))
     }
 
-    /// Why a call is not taken up, if it is not: too many open, too much metadata, or a
-    /// bad key in it.
+    /// Why a call is not taken up, if it is not: too many open, too much metadata, a bad key
+    /// in it, or no time left.
     fn refusal(&self, head: &CallHead) -> Option<End> {
         let open = self
             .calls
@@ -129,8 +130,12 @@ impl<T: Default> Engine<T> {
             .saturating_add(self.out.finals);
         let (code, message) = if open >= self.ours.max_calls {
             (RESOURCE_EXHAUSTED, "too many open calls")
+        } else if let Some(fault) = self.fault(&head.metadata) {
+            fault
+        } else if head.time_left == Some(0) {
+            (DEADLINE_EXCEEDED, "deadline passed")
         } else {
-            self.fault(&head.metadata)?
+            return None;
         };
         Some(End {
             unseen: true,

@@ -43,13 +43,27 @@ fn a_longer_deadline_than_granted_is_cut() {
         assert_eq!(rig.engine.poll_deadline(), Some(rig.now + second(86_400)));
     }
     let mut rig = Rig::accepting();
-    let key = rig.called(timed(1, Some(0)));
-    assert_eq!(rig.engine.poll_expired(rig.now), Some(key), "0 has passed");
-    let mut rig = Rig::accepting();
     rig.called(timed(1, None));
     assert_eq!(rig.engine.poll_deadline(), None, "absent is none");
     let mut rig = Rig::new(Side::Accepting, |ours, _| ours.max_deadline = Duration::MAX);
     rig.called(timed(1, Some(u64::MAX)));
+}
+
+#[test]
+fn a_call_without_time_left_is_refused_unseen() {
+    // DLN-6 REF-6
+    let mut rig = Rig::accepting();
+    assert!(rig.hear(timed(1, Some(0))).unwrap().is_empty());
+    assert_eq!(names(&rig.says()), ["end 1 4 unseen"]);
+    let head = CallHead {
+        time_left: Some(0),
+        ..CallHead::default()
+    };
+    let flags = Flags::END.with(Flags::ONE_WAY, true);
+    let one_way = raw(Kind::Call, 3, flags, &head.encode_to_vec());
+    assert!(rig.hear(one_way).unwrap().is_empty());
+    assert!(rig.says().is_empty());
+    rig.called(timed(5, Some(1)));
 }
 
 #[test]
