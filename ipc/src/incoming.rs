@@ -12,7 +12,7 @@ use tracing::{Instrument, warn};
 
 use crate::call::{Call, CallContext};
 use crate::conn::events::Arrived;
-use crate::conn::{Connection, Held, Hold};
+use crate::conn::{Connection, Ending, Held, Hold};
 use crate::method::{Method, Shape};
 use crate::outgoing::{Encode, body};
 use crate::status::Status;
@@ -110,7 +110,8 @@ impl Incoming {
             match request(&answer.call, head).await {
                 Ok(call) => {
                     handler(call).await;
-                    answer.finish_stream(Ok(()));
+                    // A caller that wants an answer all the same gets an empty one.
+                    answer.finish(Ok(()));
                 }
                 Err(refusal) => answer.refuse(&refusal),
             }
@@ -248,7 +249,9 @@ impl<H: Hold> Answer<H> {
         };
         let body = body(&self.call.as_ref().connection.pool, message);
         match Held::respond(&mut self.call, body) {
-            Ok(()) | Err(SendError::Done) => {}
+            Ok(()) => {}
+            // Over, or one-way: then it is over now.
+            Err(SendError::Done) => self.end(&End::default()),
             Err(error) => self.end(&Status::resource_exhausted(error.to_string()).to_end()),
         }
     }
@@ -305,25 +308,34 @@ impl<H: Hold> Drop for Answer<H> {
     }
 }
 
-/// The one message of a request, which may still be on its way.
+/// The one message of a request, once its caller has sent all it will.
 async fn request<Req: Message + Default>(
     call: &Held,
     mut head: Call<Head>,
 ) -> Result<Call<Req>, Status> {
-    let missing = || Status::internal("the call has no request");
     // Taken, not cloned: a clone of `Bytes` that nobody shares yet allocates.
-    let body = match (head.body.body.take(), &head.body) {
-        (Some(body), _) => body,
-        (None, Head { end: true, .. }) => return Err(missing()),
-        (None, _) => {
-            let whole = poll_fn(|cx| call.connection.poll_message(call.key, cx)).await;
-            whole.map_err(|_| missing())?.bytes
-        }
-    };
+    let mut body = head.body.body.take();
+    if !head.body.end {
+        body = rest(call, body).await?;
+    }
+    let body = body.ok_or_else(|| Status::internal("the call has no request"))?;
     let request = Req::decode(body);
-    let request = request.map_err(|e| Status::internal(format!("the request does not parse: {e}")));
+    let request = request.map_err(|e| Status::internal(format!("the message does not parse: {e}")));
     let request = request?;
     Ok(head.map(|_| request))
+}
+
+/// Waits for the end of the caller's direction, and gives its only message.
+async fn rest(call: &Held, mut only: Option<Bytes>) -> Result<Option<Bytes>, Status> {
+    loop {
+        match poll_fn(|cx| call.connection.poll_message(call.key, cx)).await {
+            Ok(_) if only.is_some() => return Err(Status::internal("the call has two requests")),
+            Ok(whole) => only = Some(whole.bytes),
+            Err(Ending::Peer(_)) => return Ok(only),
+            // The call is over; nobody will read this.
+            Err(_) => return Err(Status::cancelled("the call is over")),
+        }
+    }
 }
 
 /// A handler whose panic ends its call and nothing else.

@@ -235,10 +235,10 @@ impl<Req, S> fmt::Debug for Request<Req, S> {
     }
 }
 
-/// Decodes an answer; one that does not parse is the server's fault, after it ran.
+/// Decodes a message; one that does not parse is the fault of its sender, after the call ran.
 pub(crate) fn decode<T: Message + Default>(bytes: Bytes) -> Result<T, Failure> {
     T::decode(bytes).map_err(|error| {
-        let status = Status::internal(format!("the answer does not parse: {error}"));
+        let status = Status::internal(format!("the message does not parse: {error}"));
         Failure::new(status, Outcome::MayHaveRun)
     })
 }
