@@ -12,7 +12,8 @@ use crate::error::{ConnectionError, HandshakeError};
 use crate::sync::Arc;
 use crate::wire::messages::GoAway;
 use crate::wire::{
-    Accepting, Connecting, Established, Failure, GoAwayCode, Local, Progress, Violation, turn_away,
+    Accepting, Connecting, Established, Failure, GoAwayCode, Local, Progress, Violation, farewell,
+    turn_away,
 };
 
 /// What a handshake leaves: the terms, and bytes that came behind it.
@@ -38,9 +39,8 @@ pub(crate) async fn connect<A>(
             Ok(Progress::Wait(wait)) => step = wait,
             Err(failure) => return Err(give_up(writer, &failure, true)),
         }
-        if within(deadline, read(reader, &mut input)).await?.is_err() {
-            let closed = sent.err().unwrap_or(ConnectionError::Closed);
-            return Err(HandshakeError::Lost(closed));
+        if let Err(closed) = within(deadline, read(reader, &mut input)).await? {
+            return Err(ended(writer, &closed, sent.err()));
         }
     };
     let admitted = trust().inspect_err(|_| {
@@ -50,10 +50,27 @@ pub(crate) async fn connect<A>(
         );
     })?;
     let (established, confirm) = welcomed.confirm();
-    within(deadline, write(writer, confirm))
-        .await?
-        .map_err(HandshakeError::Lost)?;
+    if let Err(broken) = within(deadline, write(writer, confirm)).await? {
+        // It has closed, so that its end is there to be read.
+        while within(deadline, read(reader, &mut input)).await?.is_ok() {}
+        let said = farewell(&mut input).as_ref().map(turned_away);
+        return Err(said.unwrap_or(HandshakeError::Lost(broken)));
+    }
     Ok((admitted, (established, input)))
+}
+
+/// What the end of the input means to the connecting side, which may have failed to write.
+pub(crate) fn ended(
+    writer: &Writer,
+    closed: &ConnectionError,
+    unsent: Option<ConnectionError>,
+) -> HandshakeError {
+    match closed {
+        ConnectionError::Violation(violation) => {
+            give_up(writer, &Failure::Violation(*violation), true)
+        }
+        _ => HandshakeError::Lost(unsent.unwrap_or(ConnectionError::Closed)),
+    }
 }
 
 /// The accepting side; the policy has admitted the peer before.
@@ -167,7 +184,7 @@ pub(crate) fn give_up(writer: &Writer, failure: &Failure, prefaced: bool) -> Han
     }
 }
 
-fn turned_away(away: &GoAway) -> HandshakeError {
+pub(crate) fn turned_away(away: &GoAway) -> HandshakeError {
     let message = away.message.clone();
     match away.code {
         GoAwayCode::REFUSED => HandshakeError::Refused(message),
@@ -178,4 +195,42 @@ fn turned_away(away: &GoAway) -> HandshakeError {
 
 fn lost(error: io::Error) -> HandshakeError {
     HandshakeError::Lost(ConnectionError::Io(Arc::new(error)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conn::io::open;
+    use crate::wire::Greeted;
+
+    /// What a server has said that closed before it read anything.
+    fn said() -> BytesMut {
+        let local = Local::default();
+        let (_, mut hello) = Connecting::start(&local);
+        let greeted: Greeted = match Accepting::default().handle_input(&mut hello) {
+            Ok(Progress::Next(greeted)) => greeted,
+            other => panic!("{other:?}"),
+        };
+        let (_, mut out) = greeted.welcome(&local, [1; 16], [2; 16]);
+        out.unsplit(turn_away(true, 17, "too slow"));
+        out
+    }
+
+    #[tokio::test]
+    async fn the_last_words_of_a_server_are_read_although_nothing_can_be_written() {
+        // [TRN-6]
+        let (near, far) = crate::sys::socket_pair().unwrap();
+        let (_reader, writer) = open(far).unwrap();
+        say(&writer, &said());
+        writer.close();
+        let (reader, writer) = open(near).unwrap();
+        let local = Local::default();
+        let told = connect(&reader, &writer, &local, || Ok(())).await;
+        match told.unwrap_err() {
+            HandshakeError::Lost(ConnectionError::GoneAway { code: 17, message }) => {
+                assert_eq!(message, "too slow");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
 }

@@ -12,7 +12,7 @@ use crate::conn::{
     Core, Ending, Flushed, deadline_after, end_of, not_opened, now, time_left, unsent,
 };
 use crate::error::{ConnectionError, Error, Failure, HandshakeError, Outcome};
-use crate::handshake::{give_up, say};
+use crate::handshake::{ended, give_up, say, turned_away};
 use crate::limits::Limits;
 use crate::method::{Method, Shape};
 use crate::outgoing::{Encode, body, broken};
@@ -28,7 +28,7 @@ use crate::sys::{self, Interest};
 use crate::wire::messages::{CallHead, End};
 use crate::wire::{
     Connecting, Engine, Established, GoAwayCode, Key, Local, Open, Progress, Side, Violation,
-    Whole, turn_away,
+    Whole, farewell, turn_away,
 };
 
 /// A connection without a task.
@@ -342,7 +342,7 @@ impl Shake {
                 Err(failure) => return Err(give_up(&writer, &failure, true)),
             }
             if let Err(reason) = self.read()? {
-                return Err(HandshakeError::Lost(sent.err().unwrap_or(reason)));
+                return Err(ended(&writer, &reason, sent.err()));
             }
         };
         let peer = Peer::of(&*self.socket);
@@ -355,7 +355,12 @@ impl Shake {
             HandshakeError::NotTrusted(denied)
         })?;
         let (established, confirm) = welcomed.confirm();
-        self.write(confirm)?.map_err(HandshakeError::Lost)?;
+        if let Err(broken) = self.write(confirm)? {
+            // It has closed, so that its end is there to be read.
+            while self.read()?.is_ok() {}
+            let said = farewell(&mut self.input).as_ref().map(turned_away);
+            return Err(said.unwrap_or(HandshakeError::Lost(broken)));
+        }
         Ok((admitted.into_peer(), established))
     }
 

@@ -284,6 +284,18 @@ pub fn turn_away(prefaced: bool, code: u32, message: &str) -> BytesMut {
     out
 }
 
+/// Why a peer that has closed did so, if it said.
+#[must_use]
+pub fn farewell(buffer: &mut BytesMut) -> Option<GoAway> {
+    loop {
+        match take_frame(buffer) {
+            Ok(Some(_)) => {}
+            Err(Failure::GoAway(away)) => return Some(away),
+            Ok(None) | Err(Failure::Violation(_)) => return None,
+        }
+    }
+}
+
 fn preface() -> BytesMut {
     let mut out = BytesMut::from(&MAGIC[..]);
     out.extend_from_slice(&MAJOR.to_le_bytes());

@@ -42,7 +42,7 @@ pub use engine::{Engine, Event};
 pub use frame::Frame;
 pub use handshake::{
     Accepting, AwaitConfirm, Connecting, Established, Failure, Greeted, Local, Progress, Welcomed,
-    turn_away,
+    farewell, turn_away,
 };
 pub use header::{Flags, HEADER_LEN, Header, Kind};
 pub use outbox::Body;
