@@ -1,16 +1,14 @@
 //! Peers that break the rules, against a real daemon. What they read names their fault, and nobody else notices.
 
-use std::io::{IoSlice, Read};
+use std::io::Read;
 use std::net::Shutdown;
-use std::os::fd::{AsFd, AsRawFd};
 use std::time::Duration;
 
-use ipc::wire::messages::{CallHead, Cancel, Credit, Ping};
+use ipc::wire::messages::{CallHead, Cancel, Confirm, Credit, Ping};
 use ipc::wire::{Flags, Header, Kind, Violation};
-use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use prost::Message;
 
-use crate::raw::{Host, PREFACE, Raw, call, frame, open};
+use crate::raw::{Host, PREFACE, Raw, call, frame, generous, greeting, open};
 use crate::support::*;
 
 pub(crate) const TOO_LARGE: Violation = Violation::FrameTooLarge { len: 0, limit: 0 };
@@ -197,22 +195,23 @@ fn a_peer_that_dribbles_is_dropped_in_time() {
 fn descriptors_are_refused_before_and_after_the_handshake() {
     // [TRN-1] [TRN-3]
     let host = Host::new();
-    let attach = |peer: &Raw, bytes: &[u8]| {
-        let (kept, given) = std::os::unix::net::UnixStream::pair().unwrap();
-        let fds = [given.as_raw_fd()];
-        let control = [ControlMessage::ScmRights(&fds)];
-        let data = [IoSlice::new(bytes)];
-        let socket = peer.socket.as_fd().as_raw_fd();
-        sendmsg::<()>(socket, &data, &control, MsgFlags::empty(), None).unwrap();
-        kept
-    };
     let mut given = Vec::new();
     breaks(&host, Violation::Descriptors, |peer| {
-        given.push(attach(peer, &frame(Kind::Ping, 0, Flags::NONE, &[])));
+        given.push(peer.attach(&frame(Kind::Ping, 0, Flags::NONE, &[])));
     });
     breaks_early(&host, Violation::Descriptors, |peer| {
-        given.push(attach(peer, &PREFACE));
+        given.push(peer.attach(&PREFACE));
     });
+    breaks_early(&host, Violation::Descriptors, |peer| {
+        given.push(peer.attach(&greeting(generous())));
+    });
+    let mut peer = host.stranger();
+    peer.greet(generous());
+    let nonce = peer.welcomed().nonce;
+    let confirm = Confirm { nonce }.encode_to_vec();
+    given.push(peer.attach(&frame(Kind::Confirm, 0, Flags::NONE, &confirm)));
+    assert_eq!(peer.closed_with(), Violation::Descriptors.code());
+    host.is_unharmed();
     // Nobody kept the other end.
     for mut kept in given {
         kept.set_read_timeout(Some(Duration::from_secs(60)))

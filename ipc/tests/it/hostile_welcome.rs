@@ -123,3 +123,20 @@ fn a_server_that_hangs_up_or_says_nothing_is_an_error_in_time() {
     assert_eq!(error.code(), Code::DeadlineExceeded);
     assert!(matches!(handshake(error), HandshakeError::TimedOut));
 }
+
+#[test]
+fn a_server_that_attaches_descriptors_to_its_welcome_is_told() {
+    // [TRN-3] [ERR-1]
+    let serve = |raw: &mut Raw| {
+        raw.preface();
+        raw.until(Kind::Hello);
+        let welcome = welcome().encode_to_vec();
+        let welcome = frame(Kind::Welcome, 0, Flags::NONE, &welcome);
+        drop(raw.attach(&[&PREFACE[..], &welcome].concat()));
+        assert_eq!(raw.closed_with(), Violation::Descriptors.code());
+    };
+    client_of(serve, async |client| {
+        let error = handshake(client.unwrap_err());
+        assert_eq!(lost_by(&error), Some(Violation::Descriptors));
+    });
+}

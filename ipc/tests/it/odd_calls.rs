@@ -2,11 +2,11 @@
 
 use std::sync::atomic::Ordering;
 
-use ipc::wire::messages::{CallHead, End};
+use ipc::wire::messages::{CallHead, End, PeerLimits};
 use ipc::wire::{Flags, Kind, Violation};
 use prost::Message;
 
-use crate::raw::{Host, call, frame, open};
+use crate::raw::{Host, Raw, call, frame, generous, open};
 use crate::support::*;
 
 #[test]
@@ -127,7 +127,7 @@ fn a_one_way_call_is_not_answered_whatever_is_wrong_with_it() {
 
 #[test]
 fn nothing_behind_a_violation_is_taken() {
-    // [ERR-3]
+    // [ERR-3] [GOA-9]
     let host = Host::new();
     let before = host.daemon.seen.echoes.load(Ordering::Relaxed);
     let mut peer = host.peer();
@@ -135,7 +135,124 @@ fn nothing_behind_a_violation_is_taken() {
     bytes.extend(frame(Kind::Ping, 1, Flags::NONE, &[]));
     bytes.extend(call(3, ECHO, &text("behind")));
     peer.send(&bytes);
+    assert_eq!(
+        peer.answered(1).text,
+        "good",
+        "an answer goes before GOAWAY"
+    );
     assert_eq!(peer.closed_with(), Violation::UnexpectedFrame.code());
     let ran = host.daemon.seen.echoes.load(Ordering::Relaxed) - before;
     assert_eq!(ran, 1);
+}
+
+/// Waits until all that was sent is taken; nothing else comes meanwhile.
+fn settles(peer: &mut Raw) {
+    peer.frame(Kind::Ping, 0, Flags::NONE, &[]);
+    assert_eq!(peer.next().unwrap().header.kind, Kind::Pong);
+}
+
+#[test]
+fn a_single_request_runs_when_its_caller_has_sent_all() {
+    // [SHP-10] [SHP-6]
+    let host = Host::new();
+    let mut peer = host.peer();
+    let ran = || host.daemon.seen.echoes.load(Ordering::Relaxed);
+    let before = ran();
+    let begun = |id, method: &ipc::Method| {
+        let mut bytes = call(id, method, &text("one"));
+        bytes[9] = 0;
+        bytes
+    };
+    let one = text("one").encode_to_vec();
+    peer.send(&begun(1, ECHO));
+    settles(&mut peer);
+    assert_eq!(ran(), before);
+    peer.frame(Kind::End, 1, Flags::NONE, b"");
+    assert_eq!(peer.answered(1).text, "one");
+    peer.send(&open(3, ECHO));
+    peer.frame(Kind::Message, 3, Flags::NONE, &one);
+    settles(&mut peer);
+    peer.frame(Kind::End, 3, Flags::NONE, b"");
+    assert_eq!(peer.answered(3).text, "one");
+    assert_eq!(ran(), before + 2);
+    // The second message comes too much.
+    for (id, method) in [(5, ECHO), (7, MANY), (9, NOTE)] {
+        peer.send(&begun(id, method));
+        peer.frame(Kind::Message, id, Flags::END, &one);
+        let end = peer.ended(id);
+        assert_eq!((end.code, end.unseen), (13, true));
+    }
+    assert_eq!(ran(), before + 2);
+    // One that is given up before its end never runs.
+    peer.send(&begun(11, ECHO));
+    peer.frame(Kind::Cancel, 11, Flags::NONE, b"");
+    settles(&mut peer);
+    assert_eq!(ran(), before + 2);
+}
+
+#[test]
+fn a_one_way_method_may_be_called_for_an_answer_and_others_without() {
+    // [SHP-11] [SHP-7]
+    let host = Host::new();
+    let mut peer = host.peer();
+    peer.call(1, NOTE, &text("told?"));
+    let came = peer.next().unwrap();
+    let told = (came.header.kind, came.header.call, came.header.flags);
+    assert_eq!(told, (Kind::Message, 1, Flags::END));
+    assert!(came.payload.is_empty());
+    // More than may be open at once: each is over when its handler is.
+    let flags = Flags::END.with(Flags::ONE_WAY, true);
+    for number in 1..600 {
+        let mut bytes = call(number * 2 + 1, ECHO, &text("quiet"));
+        bytes[9] = flags.to_byte();
+        peer.send(&bytes);
+    }
+    settles(&mut peer);
+    peer.call(1_201, ECHO, &text("loud"));
+    assert_eq!(peer.answered(1_201).text, "loud");
+}
+
+#[test]
+fn a_call_is_refused_for_its_first_fault() {
+    // [REF-7] [DLN-6]
+    let host = Host::new();
+    let mut peer = host.peer();
+    let cases = [(0xdead_beef, Some(0), 4), (0xdead_beef, None, 12)];
+    for (id, (method, time_left, code)) in [1, 3].into_iter().zip(cases) {
+        let head = CallHead {
+            method,
+            time_left,
+            ..CallHead::default()
+        };
+        peer.frame(Kind::Call, id, Flags::END, &head.encode_to_vec());
+        let end = peer.ended(id);
+        assert_eq!((end.code, end.unseen), (code, true));
+    }
+}
+
+#[test]
+fn an_answer_that_is_too_long_fails_a_call_that_was_seen() {
+    // [LIM-5]
+    let host = Host::new();
+    let mut peer = host.peer_with(PeerLimits {
+        max_message: 1_024,
+        ..generous()
+    });
+    peer.call(1, LARGE, &count(5_000));
+    let end = peer.ended(1);
+    assert_eq!((end.code, end.unseen), (8, false));
+}
+
+#[test]
+fn a_peer_that_ends_its_direction_ends_the_connection() {
+    // [TRN-7]
+    let host = Host::new();
+    let mut peer = host.peer();
+    let bytes = [call(1, WAIT, &text("")), call(3, ECHO, &text("taken"))];
+    peer.send(&bytes.concat());
+    peer.socket.shutdown(std::net::Shutdown::Write).unwrap();
+    assert_eq!(peer.answered(3).text, "taken");
+    assert!(peer.next().is_none());
+    host.runtime
+        .block_on(soon(host.daemon.seen.dropped.notified()));
 }

@@ -1,6 +1,7 @@
 //! A peer that is only bytes, and the daemon it tries its luck with.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, IoSlice, Read, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use bytes::Bytes;
 use ipc::wire::messages::{CallHead, Confirm, End, GoAway, Hello, PeerLimits, Welcome};
 use ipc::wire::{Flags, HEADER_LEN, Header, Kind};
 use ipc::{Client, Limits, Method};
+use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use prost::Message;
 use tokio::runtime::{Builder, Runtime};
 
@@ -116,14 +118,7 @@ impl Raw {
     }
 
     pub(crate) fn greet(&mut self, limits: PeerLimits) {
-        let hello = Hello {
-            limits: Some(limits),
-            software: "raw".into(),
-            ..Hello::default()
-        };
-        let mut bytes = PREFACE.to_vec();
-        bytes.extend(frame(Kind::Hello, 0, Flags::NONE, &hello.encode_to_vec()));
-        self.send(&bytes);
+        self.send(&greeting(limits));
     }
 
     pub(crate) fn preface(&mut self) {
@@ -142,6 +137,17 @@ impl Raw {
     pub(crate) fn confirm(&mut self, nonce: Bytes) {
         let confirm = Confirm { nonce }.encode_to_vec();
         self.frame(Kind::Confirm, 0, Flags::NONE, &confirm);
+    }
+
+    /// Sends bytes with a descriptor attached, and gives the other end of that.
+    pub(crate) fn attach(&self, bytes: &[u8]) -> UnixStream {
+        let (kept, given) = UnixStream::pair().unwrap();
+        let fds = [given.as_raw_fd()];
+        let control = [ControlMessage::ScmRights(&fds)];
+        let data = [IoSlice::new(bytes)];
+        let socket = self.socket.as_raw_fd();
+        sendmsg::<()>(socket, &data, &control, MsgFlags::empty(), None).unwrap();
+        kept
     }
 
     /// Calls a method with a whole request.
@@ -199,13 +205,23 @@ impl Raw {
     pub(crate) fn closed_with(&mut self) -> u32 {
         // [ERR-1]
         let away = GoAway::decode(self.until(Kind::GoAway).payload).unwrap();
-        // It passes answers that were under way.
-        while let Some(came) = self.next() {
-            assert_ne!(came.header.kind, Kind::GoAway, "said once");
-        }
+        // [GOA-9]
+        assert!(self.next().is_none(), "nothing follows it");
         assert!(!away.message.is_empty());
         away.code
     }
+}
+
+/// The preface and HELLO.
+pub(crate) fn greeting(limits: PeerLimits) -> Vec<u8> {
+    let hello = Hello {
+        limits: Some(limits),
+        software: "raw".into(),
+        ..Hello::default()
+    };
+    let mut bytes = PREFACE.to_vec();
+    bytes.extend(frame(Kind::Hello, 0, Flags::NONE, &hello.encode_to_vec()));
+    bytes
 }
 
 pub(crate) fn frame(kind: Kind, call: u32, flags: Flags, payload: &[u8]) -> Vec<u8> {

@@ -2,6 +2,7 @@
 
 mod credit;
 mod handshake;
+mod late;
 mod limits;
 mod order;
 mod states;
@@ -17,7 +18,7 @@ use super::decoder::Decoder;
 use super::engine::{Engine, Event};
 use super::frame::Frame;
 use super::handshake::Established;
-use super::header::{Flags, Header, Kind};
+use super::header::{Flags, HEADER_LEN, Header, Kind};
 use super::messages::{CallHead, Cancel, Credit, End, PeerLimits};
 use super::violation::Violation;
 use super::{Body, Open, method_id};
