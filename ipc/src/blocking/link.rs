@@ -1,18 +1,18 @@
 //! One connection, driven by the thread that waits for it.
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use prost::Message;
 
+use super::handshake::Shake;
 use crate::conn::events::{self, Arrived};
 use crate::conn::io::{Read, Writer, receive};
 use crate::conn::{
     Core, Ending, Flushed, deadline_after, end_of, not_opened, now, time_left, unsent,
 };
-use crate::error::{ConnectionError, Error, Failure, HandshakeError, Outcome};
-use crate::handshake::{ended, give_up, say, turned_away};
+use crate::error::{ConnectionError, Error, Failure, Outcome};
 use crate::limits::Limits;
 use crate::method::{Method, Shape};
 use crate::outgoing::{Encode, body, broken};
@@ -26,10 +26,7 @@ use crate::status::{Code, Status};
 use crate::sync::Arc;
 use crate::sys::{self, Interest};
 use crate::wire::messages::{CallHead, End};
-use crate::wire::{
-    Connecting, Engine, Established, GoAwayCode, Key, Local, Open, Progress, Side, Violation,
-    Whole, farewell, turn_away,
-};
+use crate::wire::{Engine, Key, Local, Open, Side, Violation, Whole};
 
 /// A connection without a task.
 pub(super) struct Link {
@@ -318,88 +315,5 @@ impl Link {
     }
 }
 
-/// The connecting side's handshake without a runtime.
-struct Shake {
-    socket: Arc<OwnedFd>,
-    input: BytesMut,
-    deadline: Instant,
-}
-
-impl Shake {
-    fn run(
-        &mut self,
-        local: &Local,
-        trust: &ResolvedPolicy,
-    ) -> Result<(Peer, Established), HandshakeError> {
-        let writer = Writer::Socket(Arc::clone(&self.socket));
-        let (mut step, hello) = Connecting::start(local);
-        // A server that turns us away may have closed before it read this.
-        let sent = self.write(hello)?;
-        let welcomed = loop {
-            match step.handle_input(&mut self.input) {
-                Ok(Progress::Next(next)) => break next,
-                Ok(Progress::Wait(wait)) => step = wait,
-                Err(failure) => return Err(give_up(&writer, &failure, true)),
-            }
-            if let Err(reason) = self.read()? {
-                return Err(ended(&writer, &reason, sent.err()));
-            }
-        };
-        let peer = Peer::of(&*self.socket);
-        let peer = peer.map_err(|error| HandshakeError::Unidentified(Arc::new(error)))?;
-        let admitted = trust.check(peer).map_err(|denied| {
-            say(
-                &writer,
-                &turn_away(true, GoAwayCode::UNTRUSTED, "server is not trusted"),
-            );
-            HandshakeError::NotTrusted(denied)
-        })?;
-        let (established, confirm) = welcomed.confirm();
-        if let Err(broken) = self.write(confirm)? {
-            // It has closed, so that its end is there to be read.
-            while self.read()?.is_ok() {}
-            let said = farewell(&mut self.input).as_ref().map(turned_away);
-            return Err(said.unwrap_or(HandshakeError::Lost(broken)));
-        }
-        Ok((admitted.into_peer(), established))
-    }
-
-    fn write(&self, mut bytes: BytesMut) -> Result<Result<(), ConnectionError>, HandshakeError> {
-        while bytes.has_remaining() {
-            match sys::send(self.socket.as_fd(), &bytes) {
-                Ok(sent) => bytes.advance(sent),
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                    self.wait(Interest::Write)?;
-                }
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(error) => return Ok(Err(error.into())),
-            }
-        }
-        Ok(Ok(()))
-    }
-
-    fn read(&mut self) -> Result<Result<(), ConnectionError>, HandshakeError> {
-        self.wait(Interest::Read)?;
-        self.input.reserve(READ);
-        Ok(match receive(&self.socket, &mut self.input) {
-            Ok(Read::Eof) => Err(ConnectionError::Closed),
-            Ok(Read::Descriptors) => Err(Violation::Descriptors.into()),
-            Ok(Read::More | Read::Drained | Read::Empty) => Ok(()),
-            Err(error) => Err(error.into()),
-        })
-    }
-
-    fn wait(&self, interest: Interest) -> Result<(), HandshakeError> {
-        let left = self.deadline.saturating_duration_since(now());
-        if left.is_zero() {
-            return Err(HandshakeError::TimedOut);
-        }
-        let polled = sys::poll(self.socket.as_fd(), interest, Some(left));
-        polled
-            .map(drop)
-            .map_err(|error| HandshakeError::Lost(error.into()))
-    }
-}
-
 /// Bytes read at once.
-const READ: usize = 16_384;
+pub(super) const READ: usize = 16_384;

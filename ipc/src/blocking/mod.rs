@@ -3,6 +3,7 @@
 //! One thread uses one client: every call borrows it until it is over. It answers pings and
 //! refuses calls of the peer while it waits, and only then.
 
+mod handshake;
 mod link;
 mod stream;
 
