@@ -112,10 +112,10 @@ pub(crate) async fn once(client: &Client, payload: usize) -> Result<(), Error> {
     }
 }
 
-/// The default bounds, but for as many connections as descriptors allow.
+/// The default bounds, but for more connections of one user.
 fn limits() -> Limits {
     let mut limits = Limits::default();
-    limits.max_connections = 1 << 20;
-    limits.max_connections_per_user = 1 << 20;
+    limits.max_connections = 7_000;
+    limits.max_connections_per_user = 7_000;
     limits
 }
