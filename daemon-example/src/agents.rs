@@ -1,6 +1,6 @@
 //! Which agents are connected, and how each is reached.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Mutex as Turn, TryLockError};
@@ -10,7 +10,32 @@ use crate::proto::AgentClient;
 /// The connected agents, one for each user and name.
 #[derive(Debug, Default)]
 pub struct Agents {
-    known: Mutex<BTreeMap<(u32, String), Arc<Agent>>>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    known: BTreeMap<(u32, String), Arc<Agent>>,
+    /// Users that lost an agent since the last sweep.
+    bereft: BTreeSet<u32>,
+}
+
+impl State {
+    /// Drops the agents whose connection is over. One that merely fails stays.
+    fn prune(&mut self) {
+        let Self { known, bereft } = self;
+        known.retain(|(uid, _), agent| {
+            let is_gone = agent.is_gone();
+            if is_gone {
+                bereft.insert(*uid);
+            }
+            !is_gone
+        });
+    }
+
+    fn has(&self, uid: u32) -> bool {
+        self.known.keys().any(|(owner, _)| *owner == uid)
+    }
 }
 
 /// One connected agent.
@@ -34,6 +59,12 @@ impl Agent {
     pub fn try_turn(&self) -> Result<impl Drop + '_, TryLockError> {
         self.turn.try_lock()
     }
+
+    /// Whether its connection is over.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        self.client.client().close_reason().is_some()
+    }
 }
 
 impl Agents {
@@ -41,17 +72,24 @@ impl Agents {
     ///
     /// # Errors
     ///
-    /// When the name is not one, or there are too many agents.
+    /// When the name is not one, or there are too many agents, of this user or of all.
     pub fn register(&self, uid: u32, name: String, client: AgentClient) -> Result<(), Refused> {
         if !is_name(&name) {
             return Err(Refused::Name);
         }
-        let mut known = self.known();
+        let mut state = self.state();
+        state.prune();
         let key = (uid, name.clone());
-        if known.len() >= LIMIT && !known.contains_key(&key) {
-            return Err(Refused::Full);
+        if !state.known.contains_key(&key) {
+            let own = state.known.keys().filter(|(owner, _)| *owner == uid);
+            if own.count() >= PER_USER {
+                return Err(Refused::Crowded);
+            }
+            if state.known.len() >= LIMIT {
+                return Err(Refused::Full);
+            }
         }
-        known.insert(
+        state.known.insert(
             key,
             Arc::new(Agent {
                 uid,
@@ -66,31 +104,31 @@ impl Agents {
     /// All of them now.
     #[must_use]
     pub fn all(&self) -> Vec<Arc<Agent>> {
-        self.known().values().map(Arc::clone).collect()
+        self.state().known.values().map(Arc::clone).collect()
     }
 
     /// How many there are.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.known().len()
+        let state = self.state();
+        state
+            .known
+            .values()
+            .filter(|agent| !agent.is_gone())
+            .count()
     }
 
-    /// Drops an agent that is gone; whether its user has no other. One that took its place stays.
+    /// Drops the agents whose connection is over; gives the users that have no other.
     #[must_use]
-    pub fn remove(&self, agent: &Arc<Agent>) -> bool {
-        let mut known = self.known();
-        let key = (agent.uid, agent.name.clone());
-        if known
-            .get(&key)
-            .is_some_and(|current| Arc::ptr_eq(current, agent))
-        {
-            known.remove(&key);
-        }
-        known.keys().all(|(uid, _)| *uid != agent.uid)
+    pub fn sweep(&self) -> Vec<u32> {
+        let mut state = self.state();
+        state.prune();
+        let bereft = std::mem::take(&mut state.bereft);
+        bereft.into_iter().filter(|&uid| !state.has(uid)).collect()
     }
 
-    fn known(&self) -> MutexGuard<'_, BTreeMap<(u32, String), Arc<Agent>>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -100,6 +138,9 @@ pub enum Refused {
     /// The agent chose badly.
     #[error("a name has 1 to 64 letters, digits or punctuation marks")]
     Name,
+    /// The user has had its share.
+    #[error("too many agents of this user are registered")]
+    Crowded,
     /// The daemon has no room.
     #[error("too many agents are registered")]
     Full,
@@ -110,10 +151,16 @@ fn is_name(name: &str) -> bool {
     (1..=64).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
+/// Of all users together.
 const LIMIT: usize = 1024;
+
+/// Of one user, so that none can keep the others out.
+const PER_USER: usize = 16;
 
 #[cfg(test)]
 mod tests {
+    use ipc::testing::{End, Split, pair};
+
     use super::*;
 
     #[test]
@@ -123,5 +170,40 @@ mod tests {
             assert!(!is_name(bad), "{bad:?}");
         }
         assert!(is_name("laptop-1.local"));
+    }
+
+    async fn connected() -> (ipc::Client, AgentClient) {
+        let (near, far) = pair(End::new(), End::new(), Split::Whole).await.unwrap();
+        (near, AgentClient::new(far))
+    }
+
+    #[tokio::test]
+    async fn one_user_cannot_keep_the_others_out() {
+        let (_near, client) = connected().await;
+        let agents = Agents::default();
+        let register = |uid, n: usize| agents.register(uid, n.to_string(), client.clone());
+        for n in 0..PER_USER {
+            assert_eq!(register(501, n), Ok(()));
+        }
+        assert_eq!(register(501, PER_USER), Err(Refused::Crowded));
+        assert_eq!(register(501, 0), Ok(()));
+        assert_eq!(register(502, 0), Ok(()));
+    }
+
+    #[tokio::test]
+    async fn an_agent_whose_connection_is_over_gives_way() {
+        let agents = Agents::default();
+        let (near, client) = connected().await;
+        for n in 0..PER_USER {
+            agents.register(501, n.to_string(), client.clone()).unwrap();
+        }
+        assert_eq!(agents.sweep(), []);
+        drop(near);
+        client.client().closed().await;
+        assert_eq!(agents.count(), 0);
+        let (_near, client) = connected().await;
+        agents.register(502, "a".to_owned(), client).unwrap();
+        assert_eq!((agents.all().len(), agents.sweep()), (1, vec![501]));
+        assert_eq!(agents.sweep(), []);
     }
 }

@@ -122,11 +122,11 @@ impl From<Finding> for proto::Finding {
                 expected,
                 found,
             }) => Kind::Drifted(proto::Drifted {
-                what,
-                expected,
-                found,
+                what: tame(&what),
+                expected: tame(&expected),
+                found: tame(&found),
             }),
-            Finding::Unchecked(why) => Kind::Unchecked(why),
+            Finding::Unchecked(why) => Kind::Unchecked(tame(&why)),
         };
         Self { kind: Some(kind) }
     }
@@ -144,14 +144,46 @@ impl TryFrom<proto::Finding> for Finding {
                 expected,
                 found,
             }) => Self::Drifted(Drift {
-                what,
-                expected,
-                found,
+                what: tamed(what)?,
+                expected: tamed(expected)?,
+                found: tamed(found)?,
             }),
-            Kind::Unchecked(why) => Self::Unchecked(why),
+            Kind::Unchecked(why) => Self::Unchecked(tamed(why)?),
         })
     }
 }
+
+/// Text of a machine as it may travel: what could forge a line or a colour in a log is escaped, and what is long is cut.
+fn tame(text: &str) -> String {
+    let mut tame = String::new();
+    for c in text.chars() {
+        if tame.len() + ESCAPE > TEXT_LIMIT {
+            break;
+        }
+        if c.is_control() {
+            tame.extend(c.escape_default());
+        } else {
+            tame.push(c);
+        }
+    }
+    tame
+}
+
+/// Refuses text that is not as [`tame`] makes it.
+fn tamed(text: String) -> Result<String, Malformed> {
+    if text.len() > TEXT_LIMIT {
+        return Err(Malformed("a text of more than 4096 bytes"));
+    }
+    if text.contains(char::is_control) {
+        return Err(Malformed("a text with control characters"));
+    }
+    Ok(text)
+}
+
+const TEXT_LIMIT: usize = 4096;
+
+/// No control character is longer than this when escaped.
+const ESCAPE: usize = 8;
 
 /// One result of a check, as an agent tells it.
 impl TryFrom<proto::CheckResult> for (String, Finding) {
@@ -161,7 +193,7 @@ impl TryFrom<proto::CheckResult> for (String, Finding) {
         let finding = result
             .finding
             .ok_or(Malformed("a result without a finding"))?;
-        Ok((result.name, finding.try_into()?))
+        Ok((tamed(result.name)?, finding.try_into()?))
     }
 }
 
@@ -249,6 +281,44 @@ mod tests {
             let sent = proto::CheckResult::from((text(), finding.clone()));
             assert_eq!(sent.try_into(), Ok((text(), finding)));
         }
+    }
+
+    #[test]
+    fn text_that_could_forge_a_log_line_is_refused_and_never_sent() {
+        use proto::finding::Kind;
+        for bad in [
+            "a\nb".to_owned(),
+            "\x1b[31m".to_owned(),
+            "x".repeat(TEXT_LIMIT + 1),
+        ] {
+            let drifted = |field: usize| {
+                let text = |n| {
+                    if n == field {
+                        bad.clone()
+                    } else {
+                        String::new()
+                    }
+                };
+                let (what, expected, found) = (text(0), text(1), text(2));
+                Kind::Drifted(proto::Drifted {
+                    what,
+                    expected,
+                    found,
+                })
+            };
+            for kind in [
+                drifted(0),
+                drifted(1),
+                drifted(2),
+                Kind::Unchecked(bad.clone()),
+            ] {
+                let sent = proto::Finding { kind: Some(kind) };
+                assert!(Finding::try_from(sent).is_err(), "{bad:?}");
+            }
+            let sent = proto::Finding::from(Finding::Unchecked(bad));
+            assert!(Finding::try_from(sent).is_ok());
+        }
+        assert_eq!(tame("a\nb"), "a\\nb");
     }
 
     #[test]

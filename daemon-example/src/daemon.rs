@@ -42,7 +42,7 @@ impl proto::Drift for Daemon {
             .register(uid, name.clone(), client)
             .map_err(|refused| match refused {
                 Refused::Name => Status::invalid_argument(refused.to_string()),
-                Refused::Full => Status::resource_exhausted(refused.to_string()),
+                Refused::Crowded | Refused::Full => Status::resource_exhausted(refused.to_string()),
             })?;
         tracing::info!(uid, name, "agent registered");
         let checks = self.desk.config().checks(Scope::User).len();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::broadcast;
 
-use crate::checks::Finding;
+use crate::checks::{Drift, Finding};
 use crate::config::{Config, ConfigError, Scope};
 use crate::drift::{Board, Delta, Subject};
 use crate::events::DaemonTotals;
@@ -167,7 +167,15 @@ fn log(delta: &Delta) {
     let Subject { uid, name } = &delta.subject;
     match &delta.finding {
         Some(Finding::Holds) => tracing::info!(check = name, uid, "holds"),
-        Some(finding) => tracing::warn!(check = name, uid, "{finding}"),
+        // In quotes: an agent chose the words.
+        Some(Finding::Drifted(Drift {
+            what,
+            expected,
+            found,
+        })) => tracing::warn!(check = name, uid, ?what, ?expected, ?found, "drifted"),
+        Some(Finding::Unchecked(why)) => {
+            tracing::warn!(check = name, uid, ?why, "cannot be checked");
+        }
         None => tracing::info!(check = name, uid, "no longer watched"),
     }
 }

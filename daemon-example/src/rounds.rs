@@ -1,5 +1,6 @@
 //! Runs the checks again and again: the system's here, each user's through its agent.
 
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,8 +31,12 @@ pub async fn run(desk: Arc<Desk>, agents: Arc<Agents>, stop: CancellationToken) 
             () = stop.cancelled() => return,
             () = &mut tick => {
                 tasks.spawn(check_system(Arc::clone(&desk), Arc::clone(&system)));
+                for uid in agents.sweep() {
+                    tracing::info!(uid, "the last agent of this user is gone");
+                    desk.forget(uid);
+                }
                 for agent in agents.all() {
-                    tasks.spawn(check_user(Arc::clone(&desk), Arc::clone(&agents), agent));
+                    tasks.spawn(check_user(Arc::clone(&desk), agent));
                 }
                 tick.as_mut().reset(Instant::now() + desk.config().interval);
             }
@@ -59,15 +64,22 @@ async fn check_system(desk: Arc<Desk>, turn: Arc<Turn<()>>) {
     }
 }
 
-async fn check_user(desk: Arc<Desk>, agents: Arc<Agents>, agent: Arc<Agent>) {
+/// An agent that fails is asked again in the next round; it goes only with its connection.
+async fn check_user(desk: Arc<Desk>, agent: Arc<Agent>) {
     let Ok(_turn) = agent.try_turn() else { return };
     let Agent { uid, name, .. } = &*agent;
     if let Err(error) = ask(&desk, &agent).await {
-        tracing::info!(uid, name, %error, "agent is gone");
-        if agents.remove(&agent) {
-            desk.forget(agent.uid);
-        }
+        // In quotes: a status has the words of the agent.
+        let (is_gone, error) = (agent.is_gone(), chain(&error));
+        tracing::warn!(uid, name, is_gone, ?error, "agent did not finish its round");
     }
+}
+
+/// An error with its sources.
+fn chain(error: &dyn Error) -> String {
+    let sources = std::iter::successors(Some(error), |error| error.source());
+    let texts: Vec<_> = sources.map(ToString::to_string).collect();
+    texts.join(": ")
 }
 
 async fn ask(desk: &Desk, agent: &Agent) -> Result<(), ipc::Error> {
@@ -97,7 +109,13 @@ async fn ask(desk: &Desk, agent: &Agent) -> Result<(), ipc::Error> {
             ),
             Err(error) => {
                 let error: crate::convert::Malformed = error;
-                tracing::warn!(uid = agent.uid, %error, "agent answers nonsense");
+                tracing::warn!(
+                    uid = agent.uid,
+                    error = &error as &dyn Error,
+                    "agent answers nonsense"
+                );
+                // One line a round, and no more.
+                return Ok(());
             }
         }
     }

@@ -8,6 +8,7 @@ use crate::service::{PROTO_NAMES, ServiceText};
 pub(crate) fn generate(text: &ServiceText<'_>, buf: &mut String) {
     let (client, full_name) = (&text.names.blocking, &text.full_name);
     let (attributes, allow) = (text.client_attributes(), text.allow(&PROTO_NAMES));
+    let unused = text.allow(&["dead_code"]);
     buf.push_str(&format!(
         r#"/// Calls `{full_name}` at the other end of a connection, and waits on the calling thread.
 {attributes}#[derive(Debug)]
@@ -18,6 +19,10 @@ pub struct {client} {{
     /// Calls through `client`.
     pub fn new(client: ::ipc::blocking::Client) -> Self {{
         Self {{ inner: client }}
+    }}
+    /// The client beneath, for what is not about one method: the peer, other services on the same connection.
+    {unused}pub fn client(&mut self) -> &mut ::ipc::blocking::Client {{
+        &mut self.inner
     }}
 "#
     ));

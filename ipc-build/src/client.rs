@@ -8,6 +8,7 @@ use crate::service::{PROTO_NAMES, ServiceText};
 pub(crate) fn generate(text: &ServiceText<'_>, buf: &mut String) {
     let (client, full_name) = (&text.names.client, &text.full_name);
     let (attributes, allow) = (text.client_attributes(), text.allow(&PROTO_NAMES));
+    let unused = text.allow(&["dead_code"]);
     buf.push_str(&format!(
         r#"/// Calls `{full_name}` at the other end of a connection.
 {attributes}#[derive(Clone, Debug)]
@@ -18,6 +19,10 @@ pub struct {client} {{
     /// Calls through `client`.
     pub fn new(client: ::ipc::Client) -> Self {{
         Self {{ inner: client }}
+    }}
+    /// The client beneath, for what is not about one method: the peer, the end of the connection.
+    {unused}pub fn client(&self) -> &::ipc::Client {{
+        &self.inner
     }}
 "#
     ));

@@ -59,7 +59,8 @@
 //!
 //! Comments of the proto become docs, `deprecated` becomes `#[deprecated]`, and what has no comment gets a plain
 //! sentence, so that a crate with `missing_docs` stays clean. Names that Rust reserves are escaped as prost does it:
-//! a method `Type` becomes `r#type`, `Self` becomes `self_`; and `New` becomes `new_`, because `new` is the constructor.
+//! a method `Type` becomes `r#type`, `Self` becomes `self_`; and `New` and `Client` become `new_` and `client_`,
+//! because clients have a constructor `new`, and `client` for the `ipc` client that they wrap.
 //!
 //! # Options of a method
 //!
@@ -67,7 +68,7 @@
 //! |---|---|
 //! | `option (ipc.access) = ROOT;` | Who may call it: `ANY` (everyone the policy admits, the default), `SAME_USER`, `ADMIN`, `ROOT`. |
 //! | `option (ipc.one_way) = true;` | Sent without waiting for an answer; only where the method returns `google.protobuf.Empty` and streams nothing. |
-//! | `option idempotency_level = NO_SIDE_EFFECTS;` | Protobuf's own: a call that may have run is sent again after a reconnect; likewise `IDEMPOTENT`. |
+//! | `option idempotency_level = NO_SIDE_EFFECTS;` | Protobuf's own, likewise `IDEMPOTENT`: recorded on the `Method`, for the caller to decide whether to send a call again that may have run. Nothing is sent again by itself. |
 //! | `option deprecated = true;` | Protobuf's own: callers get a warning. |
 //!
 //! # The schema hash

@@ -48,9 +48,13 @@ impl ServiceNames {
 
 /// The name of a method in Rust; `name` is what prost-build made of it.
 ///
-/// `new` belongs to the constructors of the clients and gets an underscore, as prost does with `self`.
+/// `new` and `client` are functions that every client has: a method gets an underscore, as prost does with `self`.
 pub(crate) fn method(name: &str) -> &str {
-    if name == "new" { "new_" } else { name }
+    match name {
+        "new" => "new_",
+        "client" => "client_",
+        other => other,
+    }
 }
 
 /// Refuses two methods of one service with the same wire id or the same name in Rust.

@@ -118,12 +118,7 @@ impl ServiceText<'_> {
 
     /// Attributes of a client's struct.
     pub(crate) fn client_attributes(&self) -> String {
-        let unread: &[&str] = if self.service.methods.is_empty() {
-            &["dead_code"]
-        } else {
-            &[]
-        };
-        format!("{}{}", self.allow(unread), self.deprecation())
+        format!("{}{}", self.allow(&[]), self.deprecation())
     }
 
     fn method_table(&self, buf: &mut String) {

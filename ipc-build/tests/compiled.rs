@@ -76,6 +76,7 @@ fn handlers_can_be_shared_with_the_rest_of_the_program() {
 
 /// Compiles only where each function of the clients has the promised type.
 pub mod promised {
+    use super::edge::{EdgeClient, Option};
     use super::jobs::{
         Chunk, JobsBlockingClient, JobsClient, Line, Progress, SubmitReply, SubmitRequest, Summary,
         WatchRequest,
@@ -108,6 +109,18 @@ pub mod promised {
     /// Nothing in, nothing out.
     pub fn purge(client: &JobsClient) -> ipc::Unary<(), ()> {
         client.purge(())
+    }
+    /// What is beneath.
+    pub fn client(client: &JobsClient) -> &ipc::Client {
+        client.client()
+    }
+    /// What is beneath, waiting.
+    pub fn blocking_client(client: &mut JobsBlockingClient) -> &mut ipc::blocking::Client {
+        client.client()
+    }
+    /// A method of the same name gives way.
+    pub fn client_method(client: &EdgeClient) -> ipc::Unary<Option, Option> {
+        client.client_(Option {})
     }
     /// Everything again, waiting.
     pub fn blocking(client: &mut JobsBlockingClient) -> Result<(), ipc::Error> {

@@ -174,6 +174,11 @@ fn two_names_that_are_one_in_rust_are_refused() -> Tested {
              would both be named `new` in Rust; rename one of them",
         ),
         (
+            "service Jobs { rpc Client(Request) returns (Reply); rpc Client_(Request) returns (Reply); }",
+            "user.proto:7:53: method user.Jobs/Client_ and method user.Jobs/Client \
+             would both be named `client` in Rust; rename one of them",
+        ),
+        (
             "service FileJobs {}\nservice file_jobs {}",
             "user.proto:8:1: service file_jobs and service FileJobs \
              would both be named `FileJobs` in Rust; rename one of them",

@@ -51,7 +51,7 @@ pub struct Send {}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct T {}
 /// The methods of `Edge`, in the order of the proto.
-pub static EDGE_METHODS: [::ipc::Method; 12] = [
+pub static EDGE_METHODS: [::ipc::Method; 13] = [
     ::ipc::Method::new("Edge/Type", ::ipc::Shape::Unary),
     ::ipc::Method::new("Edge/Self", ::ipc::Shape::ServerStreaming),
     ::ipc::Method::new("Edge/New", ::ipc::Shape::ClientStreaming),
@@ -64,9 +64,10 @@ pub static EDGE_METHODS: [::ipc::Method; 12] = [
     ::ipc::Method::new("Edge/Unary", ::ipc::Shape::ServerStreaming),
     ::ipc::Method::new("Edge/FmtDebug", ::ipc::Shape::Unary),
     ::ipc::Method::new("Edge/Call", ::ipc::Shape::Unary),
+    ::ipc::Method::new("Edge/Client", ::ipc::Shape::Unary),
 ];
 /// A hash of `Edge` and of every type it carries: equal where both sides read the same bytes alike.
-pub const EDGE_SCHEMA: u64 = 0x3376_612e_01b0_a784;
+pub const EDGE_SCHEMA: u64 = 0x378e_a930_37b9_b4ef;
 /// The handlers of `Edge`.
 #[allow(
     clippy::allow_attributes,
@@ -159,6 +160,13 @@ pub trait Edge: ::core::marker::Send + ::core::marker::Sync + 'static {
     fn call(
         &self,
         call: ::ipc::Call<shared::v1::token::Kind>,
+    ) -> impl ::core::future::Future<
+        Output = ::core::result::Result<Option, ::ipc::Status>,
+    > + ::core::marker::Send;
+    /// Handles `Edge/Client`.
+    fn client_(
+        &self,
+        call: ::ipc::Call<Option>,
     ) -> impl ::core::future::Future<
         Output = ::core::result::Result<Option, ::ipc::Status>,
     > + ::core::marker::Send;
@@ -281,6 +289,12 @@ impl<T: Edge> ::ipc::Service for EdgeServer<T> {
                         <T as Edge>::call(&inner, call).await
                     })
             }
+            12 => {
+                incoming
+                    .unary(move |call| async move {
+                        <T as Edge>::client_(&inner, call).await
+                    })
+            }
             _ => incoming.unimplemented(),
         }
     }
@@ -300,6 +314,11 @@ impl EdgeClient {
     /// Calls through `client`.
     pub fn new(client: ::ipc::Client) -> Self {
         Self { inner: client }
+    }
+    /// The client beneath, for what is not about one method: the peer, the end of the connection.
+    #[allow(clippy::allow_attributes, dead_code, reason = "generated from a proto")]
+    pub fn client(&self) -> &::ipc::Client {
+        &self.inner
     }
     /// Calls `Edge/Type`.
     pub fn r#type(&self, request: outer::Inner) -> ::ipc::Unary<outer::Inner, Outer> {
@@ -358,6 +377,10 @@ impl EdgeClient {
     ) -> ::ipc::Unary<shared::v1::token::Kind, Option> {
         self.inner.unary(&EDGE_METHODS[11], request)
     }
+    /// Calls `Edge/Client`.
+    pub fn client_(&self, request: Option) -> ::ipc::Unary<Option, Option> {
+        self.inner.unary(&EDGE_METHODS[12], request)
+    }
 }
 /// Calls `Edge` at the other end of a connection, and waits on the calling thread.
 #[derive(Debug)]
@@ -374,6 +397,11 @@ impl EdgeBlockingClient {
     /// Calls through `client`.
     pub fn new(client: ::ipc::blocking::Client) -> Self {
         Self { inner: client }
+    }
+    /// The client beneath, for what is not about one method: the peer, other services on the same connection.
+    #[allow(clippy::allow_attributes, dead_code, reason = "generated from a proto")]
+    pub fn client(&mut self) -> &mut ::ipc::blocking::Client {
+        &mut self.inner
     }
     /// Calls `Edge/Type`.
     pub fn r#type(
@@ -463,6 +491,13 @@ impl EdgeBlockingClient {
     ) -> ::core::result::Result<Option, ::ipc::Error> {
         self.inner.unary(&EDGE_METHODS[11], request)
     }
+    /// Calls `Edge/Client`.
+    pub fn client_(
+        &mut self,
+        request: &Option,
+    ) -> ::core::result::Result<Option, ::ipc::Error> {
+        self.inner.unary(&EDGE_METHODS[12], request)
+    }
 }
 /// The methods of `Empty_`, in the order of the proto.
 pub static EMPTY_METHODS: [::ipc::Method; 0] = [];
@@ -531,12 +566,7 @@ impl<T: Empty> ::ipc::Service for EmptyServer<T> {
     }
 }
 /// Calls `Empty_` at the other end of a connection.
-#[allow(
-    clippy::allow_attributes,
-    dead_code,
-    deprecated,
-    reason = "generated from a proto"
-)]
+#[allow(clippy::allow_attributes, deprecated, reason = "generated from a proto")]
 #[deprecated]
 #[derive(Clone, Debug)]
 pub struct EmptyClient {
@@ -554,14 +584,19 @@ impl EmptyClient {
     pub fn new(client: ::ipc::Client) -> Self {
         Self { inner: client }
     }
+    /// The client beneath, for what is not about one method: the peer, the end of the connection.
+    #[allow(
+        clippy::allow_attributes,
+        dead_code,
+        deprecated,
+        reason = "generated from a proto"
+    )]
+    pub fn client(&self) -> &::ipc::Client {
+        &self.inner
+    }
 }
 /// Calls `Empty_` at the other end of a connection, and waits on the calling thread.
-#[allow(
-    clippy::allow_attributes,
-    dead_code,
-    deprecated,
-    reason = "generated from a proto"
-)]
+#[allow(clippy::allow_attributes, deprecated, reason = "generated from a proto")]
 #[deprecated]
 #[derive(Debug)]
 pub struct EmptyBlockingClient {
@@ -578,6 +613,16 @@ impl EmptyBlockingClient {
     /// Calls through `client`.
     pub fn new(client: ::ipc::blocking::Client) -> Self {
         Self { inner: client }
+    }
+    /// The client beneath, for what is not about one method: the peer, other services on the same connection.
+    #[allow(
+        clippy::allow_attributes,
+        dead_code,
+        deprecated,
+        reason = "generated from a proto"
+    )]
+    pub fn client(&mut self) -> &mut ::ipc::blocking::Client {
+        &mut self.inner
     }
 }
 /// The methods of `OldEdge`, in the order of the proto.
@@ -684,6 +729,16 @@ impl OldEdgeClient {
     pub fn new(client: ::ipc::Client) -> Self {
         Self { inner: client }
     }
+    /// The client beneath, for what is not about one method: the peer, the end of the connection.
+    #[allow(
+        clippy::allow_attributes,
+        dead_code,
+        deprecated,
+        reason = "generated from a proto"
+    )]
+    pub fn client(&self) -> &::ipc::Client {
+        &self.inner
+    }
     /// Calls `OldEdge/Send`.
     pub fn send(&self, request: Option) -> ::ipc::Unary<Option, Result> {
         self.inner.unary(&OLD_EDGE_METHODS[0], request)
@@ -707,6 +762,16 @@ impl OldEdgeBlockingClient {
     /// Calls through `client`.
     pub fn new(client: ::ipc::blocking::Client) -> Self {
         Self { inner: client }
+    }
+    /// The client beneath, for what is not about one method: the peer, other services on the same connection.
+    #[allow(
+        clippy::allow_attributes,
+        dead_code,
+        deprecated,
+        reason = "generated from a proto"
+    )]
+    pub fn client(&mut self) -> &mut ::ipc::blocking::Client {
+        &mut self.inner
     }
     /// Calls `OldEdge/Send`.
     pub fn send(

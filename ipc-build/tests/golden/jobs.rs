@@ -336,6 +336,11 @@ impl JobsClient {
     pub fn new(client: ::ipc::Client) -> Self {
         Self { inner: client }
     }
+    /// The client beneath, for what is not about one method: the peer, the end of the connection.
+    #[allow(clippy::allow_attributes, dead_code, reason = "generated from a proto")]
+    pub fn client(&self) -> &::ipc::Client {
+        &self.inner
+    }
     /// Starts a job and returns as soon as it is queued.
     ///
     /// From a shell:
@@ -413,6 +418,11 @@ impl JobsBlockingClient {
     /// Calls through `client`.
     pub fn new(client: ::ipc::blocking::Client) -> Self {
         Self { inner: client }
+    }
+    /// The client beneath, for what is not about one method: the peer, other services on the same connection.
+    #[allow(clippy::allow_attributes, dead_code, reason = "generated from a proto")]
+    pub fn client(&mut self) -> &mut ::ipc::blocking::Client {
+        &mut self.inner
     }
     /// Starts a job and returns as soon as it is queued.
     ///

@@ -103,6 +103,11 @@ impl ClockClient {
     pub fn new(client: ::ipc::Client) -> Self {
         Self { inner: client }
     }
+    /// The client beneath, for what is not about one method: the peer, the end of the connection.
+    #[allow(clippy::allow_attributes, dead_code, reason = "generated from a proto")]
+    pub fn client(&self) -> &::ipc::Client {
+        &self.inner
+    }
     /// The time of the daemon.
     pub fn now(&self, request: NowRequest) -> ::ipc::Unary<NowRequest, NowReply> {
         self.inner.unary(&CLOCK_METHODS[0], request)
