@@ -197,13 +197,13 @@ mod tests {
         for n in 0..PER_USER {
             agents.register(501, n.to_string(), client.clone()).unwrap();
         }
-        assert_eq!(agents.sweep(), []);
+        assert!(agents.sweep().is_empty());
         drop(near);
         client.client().closed().await;
         assert_eq!(agents.count(), 0);
         let (_near, client) = connected().await;
         agents.register(502, "a".to_owned(), client).unwrap();
         assert_eq!((agents.all().len(), agents.sweep()), (1, vec![501]));
-        assert_eq!(agents.sweep(), []);
+        assert!(agents.sweep().is_empty());
     }
 }

@@ -292,14 +292,9 @@ mod tests {
             "x".repeat(TEXT_LIMIT + 1),
         ] {
             let drifted = |field: usize| {
-                let text = |n| {
-                    if n == field {
-                        bad.clone()
-                    } else {
-                        String::new()
-                    }
-                };
-                let (what, expected, found) = (text(0), text(1), text(2));
+                let mut texts = <[String; 3]>::default();
+                texts[field].clone_from(&bad);
+                let [what, expected, found] = texts;
                 Kind::Drifted(proto::Drifted {
                     what,
                     expected,

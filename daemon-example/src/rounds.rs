@@ -1,6 +1,5 @@
 //! Runs the checks again and again: the system's here, each user's through its agent.
 
-use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -70,16 +69,9 @@ async fn check_user(desk: Arc<Desk>, agent: Arc<Agent>) {
     let Agent { uid, name, .. } = &*agent;
     if let Err(error) = ask(&desk, &agent).await {
         // In quotes: a status has the words of the agent.
-        let (is_gone, error) = (agent.is_gone(), chain(&error));
+        let (is_gone, error) = (agent.is_gone(), format!("{error:?}"));
         tracing::warn!(uid, name, is_gone, ?error, "agent did not finish its round");
     }
-}
-
-/// An error with its sources.
-fn chain(error: &dyn Error) -> String {
-    let sources = std::iter::successors(Some(error), |error| error.source());
-    let texts: Vec<_> = sources.map(ToString::to_string).collect();
-    texts.join(": ")
 }
 
 async fn ask(desk: &Desk, agent: &Agent) -> Result<(), ipc::Error> {
@@ -111,7 +103,7 @@ async fn ask(desk: &Desk, agent: &Agent) -> Result<(), ipc::Error> {
                 let error: crate::convert::Malformed = error;
                 tracing::warn!(
                     uid = agent.uid,
-                    error = &error as &dyn Error,
+                    error = &error as &dyn std::error::Error,
                     "agent answers nonsense"
                 );
                 // One line a round, and no more.
