@@ -264,13 +264,14 @@ impl Core {
             .collect::<Vec<_>>();
         for key in keys {
             let left = self.has_left(key);
-            // Nobody waits for a one-way call, so nobody's leaving ends it.
-            let goes_on = self.engine.is_one_way(key);
+            let one_way = self.engine.is_one_way(key);
             let Some(slot) = self.engine.user_mut(key) else {
                 continue;
             };
-            slot.end(Ending::Lost(reason.clone(), left), wakers);
-            if !goes_on {
+            // Nobody waits for a one-way call, so nobody's leaving ends one that is here as a
+            // whole.
+            if !(one_way && slot.has_all()) {
+                slot.end(Ending::Lost(reason.clone(), left), wakers);
                 slot.stop(wakers);
             }
             self.engine.cancel(key, 1);

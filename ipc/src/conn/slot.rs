@@ -100,6 +100,11 @@ impl Slot {
         wakers.extend(self.reader.take());
     }
 
+    /// Whether the caller has sent all it will, and the call is not over.
+    pub(crate) fn has_all(&self) -> bool {
+        self.half
+    }
+
     /// Whether more than one message waits for the reader.
     pub(crate) fn has_several(&self) -> bool {
         self.first.is_some() && !self.more.is_empty()
