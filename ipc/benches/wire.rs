@@ -1,4 +1,5 @@
 //! The pure core: frames alone, and a message from one engine to the other.
+#![expect(missing_docs, reason = "a macro of criterion makes a public function")]
 
 use std::hint::black_box;
 use std::time::Instant;
