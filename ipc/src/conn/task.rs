@@ -31,6 +31,8 @@ pub(crate) struct Task {
     timer: Option<Pin<Box<Sleep>>>,
     /// A flush was asked for, and the others have had their turn to add to it.
     yielded: bool,
+    /// The last look at the core found nothing to do and the waker in its place.
+    settled: bool,
     /// Those to be woken once the lock is released; kept for its memory.
     wakers: Vec<Waker>,
 }
@@ -54,6 +56,7 @@ impl Task {
             writable: None,
             timer: None,
             yielded: false,
+            settled: false,
             wakers: Vec::new(),
         }
     }
@@ -120,6 +123,9 @@ impl Task {
             self.writable = None;
             return Poll::Ready(Wake::Writable);
         }
+        if std::mem::take(&mut self.settled) {
+            return Poll::Pending;
+        }
         let mut core = self.connection.lock();
         if core.wanted && self.yielded {
             core.wanted = false;
@@ -133,7 +139,7 @@ impl Task {
             return Poll::Pending;
         }
         register(&mut core.task, cx.waker());
-        let armed = self.connection.next_deadline(&core);
+        let armed = self.arm(self.connection.next_deadline(&core));
         core.armed = armed;
         drop(core);
         self.poll_timer(armed, cx).map(|()| Wake::Timer)
@@ -149,7 +155,17 @@ impl Task {
         self.reader.poll_read(cx, &mut self.input)
     }
 
-    /// Sets the one timer of the connection; it is moved only when it is due.
+    /// What the one timer of the connection is set to: one that fires too early costs a look
+    /// at the clock, one that is moved for each call would cost every call.
+    fn arm(&self, due: Option<Instant>) -> Option<Instant> {
+        let set = self.timer.as_ref().filter(|timer| !timer.is_elapsed());
+        let set = set.map(|timer| timer.deadline().into_std());
+        match (set, due) {
+            (Some(set), Some(due)) => Some(set.min(due)),
+            (set, due) => set.or(due),
+        }
+    }
+
     fn poll_timer(&mut self, armed: Option<Instant>, cx: &mut Context<'_>) -> Poll<()> {
         let Some(armed) = armed else {
             self.timer = None;
@@ -217,8 +233,11 @@ impl Task {
             core.flush_or_block(&connection.writer, wakers)
         };
         let ended = taken.and_then(|()| core.verdict());
+        let next = connection.next_deadline(&core);
         // A peer that never stops sending must not keep the timer from its turn.
-        let due = connection.next_deadline(&core).is_some_and(|at| at <= now);
+        let due = next.is_some_and(|at| at <= now);
+        let in_time = next.is_none_or(|next| core.armed.is_some_and(|armed| armed <= next));
+        self.settled = !core.wanted && core.task.is_some() && in_time;
         drop(core);
         self.after(flushed, ended)?;
         if due { self.on_timer() } else { Ok(()) }
@@ -226,6 +245,7 @@ impl Task {
 
     /// Writes what waits; asks to be woken when there is room for the rest.
     fn flush(&mut self) -> Result<(), ConnectionError> {
+        self.settled = false;
         let connection = &*self.connection;
         let mut core = connection.lock();
         let flushed = core.flush_or_block(&connection.writer, &mut self.wakers);

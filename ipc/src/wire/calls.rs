@@ -32,6 +32,10 @@ pub(crate) struct Calls<T> {
     open: HashMap<CallId, Key, BuildHasherDefault<IdHasher>>,
     ours: u32,
     theirs: u32,
+    /// Open calls with a deadline.
+    timed: u32,
+    /// The soonest of their deadlines; may be early, never late.
+    soonest: Option<Instant>,
 }
 
 impl<T> Calls<T> {
@@ -41,12 +45,19 @@ impl<T> Calls<T> {
             open: HashMap::default(),
             ours: 0,
             theirs: 0,
+            timed: 0,
+            soonest: None,
         }
     }
 
     /// Takes in a new call.
     pub(crate) fn insert(&mut self, call: Call<T>) -> Key {
         let (id, role) = (call.id, call.role);
+        if let Some(deadline) = call.deadline {
+            self.timed = self.timed.saturating_add(1);
+            let soonest = self.soonest.map_or(deadline, |other| other.min(deadline));
+            self.soonest = Some(soonest);
+        }
         let key = Key(self.entries.insert(call));
         self.open.insert(id, key);
         let count = self.count_mut(role);
@@ -75,7 +86,11 @@ impl<T> Calls<T> {
         };
         call.state = State::Done;
         call.send.clear();
+        let timed = call.deadline.take().is_some();
         let (id, role, orphan) = (call.id, call.role, call.orphan);
+        if timed {
+            self.untime();
+        }
         if self.open.remove(&id).is_some() {
             let count = self.count_mut(role);
             *count = count.saturating_sub(1);
@@ -96,14 +111,35 @@ impl<T> Calls<T> {
         }
     }
 
-    /// Takes the deadline of an open call that has passed it, and whether its owner still
-    /// holds on to it.
+    /// Takes the deadline of an open call that has passed it, and says whether the call's owner
+    /// still holds on to it.
     pub(crate) fn take_expired(&mut self, now: Instant) -> Option<(Key, bool)> {
-        let (key, call) = self.entries.iter_mut().find(|(_, call)| {
-            call.state != State::Done && call.deadline.is_some_and(|at| at <= now)
-        })?;
+        if self.soonest.is_none_or(|soonest| soonest > now) {
+            return None;
+        }
+        let passed = |call: &Call<T>| call.deadline.is_some_and(|at| at <= now);
+        let expired = self.entries.iter_mut().find(|(_, call)| passed(call));
+        let Some((key, call)) = expired else {
+            self.soonest = self.iter().filter_map(|(_, call)| call.deadline).min();
+            return None;
+        };
         call.deadline = None;
-        Some((Key(key), !call.orphan))
+        let owned = !call.orphan;
+        self.untime();
+        Some((Key(key), owned))
+    }
+
+    /// The soonest deadline of an open call; may be early, never late.
+    pub(crate) const fn soonest(&self) -> Option<Instant> {
+        self.soonest
+    }
+
+    /// An open call has lost its deadline.
+    fn untime(&mut self) {
+        self.timed = self.timed.saturating_sub(1);
+        if self.timed == 0 {
+            self.soonest = None;
+        }
     }
 
     /// Calls of this role that are open.

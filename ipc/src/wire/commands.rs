@@ -105,7 +105,6 @@ impl<T: Default> Engine<T> {
             receive: ReceiveHalf::new(self.ours.initial_credit),
             user: T::default(),
         });
-        self.note_deadline(deadline);
         let inline = body.as_ref().map_or(0, Body::inline_len);
         let len = head.encoded_len().saturating_add(inline);
         let fits = len <= self.chunk();

@@ -74,7 +74,6 @@ pub struct Engine<T> {
     pub(crate) next_id: Option<CallId>,
     pub(crate) last_seen: u32,
     pub(crate) writable: Vec<Key>,
-    pub(crate) soonest: Option<Instant>,
     pub(crate) going_away: bool,
     pub(crate) peer_going_away: Option<u32>,
     decoder: Decoder,
@@ -96,7 +95,6 @@ impl<T: Default> Engine<T> {
             next_id: CallId::parse(side.first_id()),
             last_seen: 0,
             writable: Vec::new(),
-            soonest: None,
             going_away: false,
             peer_going_away: None,
             decoder: Decoder::new(limits.max_frame),
@@ -165,7 +163,7 @@ impl<T: Default> Engine<T> {
     /// The next time to call `handle_timeout` and `poll_expired`; may be early, never late.
     #[must_use]
     pub fn poll_deadline(&self) -> Option<Instant> {
-        match (self.frame_due, self.soonest) {
+        match (self.frame_due, self.calls.soonest()) {
             (Some(frame), Some(call)) => Some(frame.min(call)),
             (one, other) => one.or(other),
         }
@@ -173,9 +171,6 @@ impl<T: Default> Engine<T> {
 
     /// A call whose deadline has passed. The deadline is taken: each call comes out once.
     pub fn poll_expired(&mut self, now: Instant) -> Option<Key> {
-        if self.soonest.is_none_or(|soonest| soonest > now) {
-            return None;
-        }
         while let Some((key, owned)) = self.calls.take_expired(now) {
             if owned {
                 return Some(key);
@@ -183,11 +178,6 @@ impl<T: Default> Engine<T> {
             // Its owner has let go; nobody else is left to end it.
             self.cancel_or_fail(key, DEADLINE_EXCEEDED, "deadline exceeded");
         }
-        let open = self
-            .calls
-            .iter()
-            .filter(|(_, call)| call.state != State::Done);
-        self.soonest = open.filter_map(|(_, call)| call.deadline).min();
         None
     }
 
@@ -273,13 +263,6 @@ impl<T: Default> Engine<T> {
         usize::try_from(self.theirs.max_frame)
             .unwrap_or(usize::MAX)
             .min(CHUNK)
-    }
-
-    pub(crate) fn note_deadline(&mut self, deadline: Option<Instant>) {
-        self.soonest = match (self.soonest, deadline) {
-            (Some(soonest), Some(deadline)) => Some(soonest.min(deadline)),
-            (soonest, deadline) => soonest.or(deadline),
-        };
     }
 
     /// Our direction has ended on the wire, or in the queue in front of it.

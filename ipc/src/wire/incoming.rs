@@ -112,7 +112,6 @@ impl<T: Default> Engine<T> {
             receive: ReceiveHalf::new(self.ours.initial_credit),
             user: T::default(),
         });
-        self.note_deadline(deadline);
         Ok(Some(Event::Call {
             key,
             head,
