@@ -92,12 +92,11 @@ impl<T> Call<T> {
             id,
         } = &self.context;
         let mut core = connection.lock();
-        let over = core.over.is_some() || core.engine.is_done(*key);
-        if !over
-            && core.engine.id(*key) == Some(*id)
+        if core.engine.id(*key) == Some(*id)
             && let Some(slot) = core.engine.user_mut(*key)
+            && !slot.stopped
         {
-            return slot.token.get_or_insert_default().clone();
+            return slot.handler.token.get_or_insert_default().clone();
         }
         let token = CancellationToken::new();
         token.cancel();

@@ -3,11 +3,13 @@
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
+use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use prost::Message;
+use tokio::time::timeout_at;
 use tracing::{Instrument, warn};
 
 use crate::call::{Call, CallContext};
@@ -190,6 +192,7 @@ impl Handling {
             key,
             id,
             method,
+            deadline,
         } = *call;
         let Self(Some(handling)) = self else { return };
         let mut guarded = Guarded {
@@ -203,13 +206,22 @@ impl Handling {
         if method.shape() == Shape::Unary {
             connection.lock().enter(key);
         }
-        let task = connection.handlers.spawn(guarded.in_current_span());
+        let running = guarded.in_current_span();
+        // A one-way call may outlive the connection, whose timer ends the others.
+        let alone = deadline.filter(|_| method.shape() == Shape::OneWay);
+        let task = match alone {
+            Some(deadline) => {
+                let until = until(deadline, running, Arc::clone(connection), (key, id));
+                connection.handlers.spawn(until)
+            }
+            None => connection.handlers.spawn(running),
+        };
         let task = task.abort_handle();
         let mut core = connection.lock();
         if core.engine.id(key) == Some(id)
             && let Some(slot) = core.engine.user_mut(key)
         {
-            slot.task = Some(task);
+            slot.handler.task = Some(task);
         }
     }
 }
@@ -220,6 +232,20 @@ pub(crate) struct Place<'a> {
     pub(crate) key: Key,
     pub(crate) id: CallId,
     pub(crate) method: &'static Method,
+    pub(crate) deadline: Option<Instant>,
+}
+
+/// Runs a handler until its deadline, then stops what it has spawned as well.
+async fn until(
+    deadline: Instant,
+    handler: impl Future<Output = ()>,
+    connection: Arc<Connection>,
+    (key, id): (Key, CallId),
+) {
+    let mut handler = pin!(handler);
+    if timeout_at(deadline.into(), handler.as_mut()).await.is_err() {
+        connection.stop_handler(key, id);
+    }
 }
 
 /// What came with the CALL frame.

@@ -39,8 +39,8 @@ pub struct Limits {
     /// Time from the first byte of a frame to its last. Default 10 s: a length prefix bounds
     /// bytes, this bounds time.
     pub frame: Duration,
-    /// Time a write may wait for a peer that does not read. Default 30 s: bounds how long a
-    /// stopped peer holds memory.
+    /// Time a write may wait for a peer that does not read, and an answer for one that gives no
+    /// credit. Default 30 s: bounds how long a stopped peer holds memory.
     pub write: Duration,
     /// Longest deadline granted to an incoming call; a longer one is cut to it.
     /// Default 86400 s: a wire value never reaches clock arithmetic unchecked.

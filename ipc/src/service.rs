@@ -1,6 +1,7 @@
 //! Method name to handler.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use tracing::{debug_span, warn};
 
@@ -108,6 +109,7 @@ impl Services {
 impl Dispatch for Services {
     fn run(&self, connection: &Arc<Connection>, arrived: Arrived) {
         let (key, id, wanted) = (arrived.key, arrived.id, arrived.head.method);
+        let deadline = arrived.deadline;
         let incoming = Incoming {
             connection: Arc::clone(connection),
             arrived,
@@ -126,11 +128,19 @@ impl Dispatch for Services {
         }
         let span = debug_span!("call", call.id = id.get(), rpc.method = method.path());
         let _entered = span.enter();
-        service.call(index, incoming).start(&Place {
+        // Generated code does not panic here, but a service may be written by hand.
+        let handling = catch_unwind(AssertUnwindSafe(|| service.call(index, incoming)));
+        let Ok(handling) = handling else {
+            warn!(rpc.method = method.path(), "service panicked");
+            let status = Status::unknown("the handler panicked");
+            return connection.disown(key, id, &status.to_end());
+        };
+        handling.start(&Place {
             connection,
             key,
             id,
             method,
+            deadline,
         });
     }
 }

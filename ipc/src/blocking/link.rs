@@ -10,7 +10,7 @@ use super::handshake::Shake;
 use crate::conn::events::{self, Arrived};
 use crate::conn::io::{Read, Writer, receive};
 use crate::conn::{
-    Core, Ending, Flushed, deadline_after, end_of, not_opened, now, time_left, unsent,
+    Core, Ending, Flushed, Wakes, deadline_after, end_of, not_opened, now, time_left, unsent,
 };
 use crate::error::{ConnectionError, Error, Failure, Outcome};
 use crate::limits::Limits;
@@ -31,7 +31,6 @@ use crate::wire::{Engine, Key, Local, Open, Side, Violation, Whole};
 /// A connection without a task.
 pub(super) struct Link {
     socket: Arc<OwnedFd>,
-    writer: Writer,
     core: Core,
     input: BytesMut,
     pool: Arc<Pool>,
@@ -61,10 +60,10 @@ impl Link {
         };
         let (peer, established) = shake.run(&local, trust)?;
         let Shake { socket, input, .. } = shake;
+        let writer = Writer::Socket(Arc::clone(&socket));
         Ok(Self {
-            writer: Writer::Socket(Arc::clone(&socket)),
             socket,
-            core: Core::new(Engine::new(Side::Connecting, &limits, &established)),
+            core: Core::new(Engine::new(Side::Connecting, &limits, &established), writer),
             input,
             pool: Pool::new(limits.pooled),
             peer,
@@ -217,8 +216,7 @@ impl Link {
 
     /// Writes all there is; while the peer does not read, reads what it sends.
     fn flush(&mut self) {
-        while self.core.over.is_none()
-            && self.core.flush(&self.writer, &mut Vec::new()) == Flushed::Blocked
+        while self.core.over.is_none() && self.core.flush(&mut Wakes::default()) == Flushed::Blocked
         {
             self.core.blocked = self.core.blocked.or_else(|| Some(now()));
             self.wait(Interest::Either);
@@ -262,16 +260,15 @@ impl Link {
             Read::Descriptors => return Err(Violation::Descriptors.into()),
             Read::More | Read::Drained | Read::Empty => {}
         }
-        let mut wakers = Vec::new();
+        let mut wakes = Wakes::default();
         let now = now();
         loop {
-            let through = (&self.pool, &self.writer);
-            let taken = events::take(&mut self.core, &mut self.input, through, now, &mut wakers)?;
+            let taken = events::take(&mut self.core, &mut self.input, &self.pool, now, &mut wakes)?;
             let Some(arrived) = taken else { break };
             self.refuse(&arrived);
         }
         self.expire()?;
-        self.core.flush(&self.writer, &mut wakers);
+        self.core.flush(&mut wakes);
         Ok(())
     }
 
@@ -286,7 +283,7 @@ impl Link {
             return Err(Violation::WriteTimeout.into());
         }
         while let Some(key) = self.core.engine.poll_expired(now) {
-            events::expire(&mut self.core, key, &mut Vec::new());
+            events::expire(&mut self.core, key, &mut Wakes::default());
         }
         Ok(())
     }
@@ -309,9 +306,9 @@ impl Link {
             self.core
                 .engine
                 .go_away(violation.code(), &violation.to_string());
-            self.core.flush(&self.writer, &mut Vec::new());
+            self.core.flush(&mut Wakes::default());
         }
-        self.core.close(reason, &mut Vec::new());
+        self.core.close(reason, &mut Wakes::default());
     }
 }
 

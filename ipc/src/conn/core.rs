@@ -7,9 +7,10 @@ use std::time::Instant;
 
 use bytes::BytesMut;
 
-use super::io::Writer;
+use super::io::{Writable, Writer};
 use super::now;
 use super::slot::{Ending, Slot};
+use super::wakes::Wakes;
 use crate::error::ConnectionError;
 use crate::wire::messages::End;
 use crate::wire::{Body, Engine, Key, Role, SendError};
@@ -18,6 +19,8 @@ use crate::wire::{Body, Engine, Key, Role, SendError};
 #[derive(Debug)]
 pub(crate) struct Core {
     pub(crate) engine: Engine<Slot>,
+    /// Gone once the connection is over, so that whoever still holds it holds no descriptor.
+    writer: Option<Writer>,
     /// Why the connection is over, once it is.
     pub(crate) over: Option<ConnectionError>,
     /// The owner of the connection has let go: it ends once the last call of ours is over
@@ -43,8 +46,9 @@ pub(crate) struct Core {
     room: Vec<Waker>,
     writing: BytesMut,
     written: usize,
-    /// Calls of ours up to this id may have left, and stand in `writing`.
+    /// Calls of ours up to this id may have left.
     left: u32,
+    /// Calls of ours up to this id may stand in `writing`.
     moved: u32,
 }
 
@@ -58,9 +62,10 @@ pub(crate) enum Flushed {
 }
 
 impl Core {
-    pub(crate) fn new(engine: Engine<Slot>) -> Self {
+    pub(crate) fn new(engine: Engine<Slot>, writer: Writer) -> Self {
         Self {
             engine,
+            writer: Some(writer),
             over: None,
             closing: false,
             draining: false,
@@ -80,13 +85,14 @@ impl Core {
     }
 
     /// Writes what waits, as far as the socket takes it.
-    pub(crate) fn flush(&mut self, writer: &Writer, wakers: &mut Vec<Waker>) -> Flushed {
+    pub(crate) fn flush(&mut self, wakes: &mut Wakes) -> Flushed {
         let mut flushed = Flushed::All;
         loop {
             if self.written == self.writing.len() && !self.refill() {
                 self.blocked = None;
                 break;
             }
+            let Some(writer) = &self.writer else { break };
             match writer.send(self.writing.get(self.written..).unwrap_or_default()) {
                 Ok(sent) => {
                     self.written += sent;
@@ -98,31 +104,41 @@ impl Core {
                     break;
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(error) => self.fail(error.into(), wakers),
+                Err(error) => self.fail(error.into(), wakes),
             }
         }
         // Whatever was queued has moved to the output buffer, so there is room again.
-        self.wake_writers(wakers);
+        self.wake_writers(wakes);
         flushed
     }
 
     /// What cannot leave is dropped. That the peer is gone is for the reader to find out, behind
     /// the last answers; any other error ends the connection, because a part is missing now.
-    fn fail(&mut self, error: ConnectionError, wakers: &mut Vec<Waker>) {
+    fn fail(&mut self, error: ConnectionError, wakes: &mut Wakes) {
         self.written = self.writing.len();
         if !matches!(error, ConnectionError::Closed) {
             self.over.get_or_insert(error);
-            wakers.extend(self.want());
+            wakes.add(self.want());
         }
     }
 
     /// [`Self::flush`], noting since when the socket has no room.
-    pub(crate) fn flush_or_block(&mut self, writer: &Writer, wakers: &mut Vec<Waker>) -> Flushed {
-        let flushed = self.flush(writer, wakers);
+    pub(crate) fn flush_or_block(&mut self, wakes: &mut Wakes) -> Flushed {
+        let flushed = self.flush(wakes);
         if flushed == Flushed::Blocked {
             self.blocked = self.blocked.or_else(|| Some(now()));
         }
         flushed
+    }
+
+    /// Waits for room in the socket, if there still is one.
+    pub(crate) fn writable(&self) -> std::io::Result<Option<Writable>> {
+        self.writer.as_ref().map(Writer::writable).transpose()
+    }
+
+    /// Nothing is written any more; the caller closes what it gets.
+    pub(crate) fn hang_up(&mut self) -> Option<Writer> {
+        self.writer.take()
     }
 
     /// Why the connection must end now, if it must.
@@ -177,15 +193,15 @@ impl Core {
     }
 
     /// Gives up a call of ours, if it is still open, so that its handler stops.
-    pub(crate) fn give_up(&mut self, key: Key, code: u32, wakers: &mut Vec<Waker>) {
+    pub(crate) fn give_up(&mut self, key: Key, code: u32, wakes: &mut Wakes) {
         if self.engine.is_done(key) {
             return;
         }
         self.engine.cancel(key, code);
         if let Some(slot) = self.engine.user_mut(key) {
-            slot.end(Ending::Cancelled, wakers);
+            slot.end(Ending::Cancelled, wakes);
         }
-        wakers.extend(self.want());
+        wakes.add(self.want());
     }
 
     /// Takes back a call of ours that waits for the socket as a whole.
@@ -255,7 +271,7 @@ impl Core {
     }
 
     /// Ends every call and refuses new ones.
-    pub(crate) fn close(&mut self, reason: ConnectionError, wakers: &mut Vec<Waker>) {
+    pub(crate) fn close(&mut self, reason: ConnectionError, wakes: &mut Wakes) {
         let reason = self.over.get_or_insert(reason).clone();
         let keys = self
             .engine
@@ -271,12 +287,12 @@ impl Core {
             // Nobody waits for a one-way call, so nobody's leaving ends one that is here as a
             // whole.
             if !(one_way && slot.has_all()) {
-                slot.end(Ending::Lost(reason.clone(), left), wakers);
-                slot.stop(wakers);
+                slot.end(Ending::Lost(reason.clone(), left), wakes);
+                slot.stop(wakes);
             }
             self.engine.cancel(key, 1);
         }
-        wakers.append(&mut self.room);
+        wakes.append(&mut self.room);
     }
 
     /// Whether all output has left this process.
@@ -284,13 +300,13 @@ impl Core {
         self.written == self.writing.len() && self.engine.is_flushed()
     }
 
-    fn wake_writers(&mut self, wakers: &mut Vec<Waker>) {
+    fn wake_writers(&mut self, wakes: &mut Wakes) {
         while let Some(key) = self.engine.poll_writable() {
             if let Some(slot) = self.engine.user_mut(key) {
-                wakers.append(&mut slot.writers);
+                wakes.append(&mut slot.writers);
             }
         }
-        wakers.append(&mut self.room);
+        wakes.append(&mut self.room);
     }
 
     /// Takes what is to be written next; `false` if there is nothing.

@@ -1,14 +1,13 @@
 //! What the peer did, applied to the calls it concerns.
 
-use std::task::Waker;
 use std::time::Instant;
 
 use bytes::BytesMut;
 use tracing::trace;
 
 use super::core::Core;
-use super::io::Writer;
 use super::slot::Ending;
+use super::wakes::Wakes;
 use crate::error::ConnectionError;
 use crate::pool::Pool;
 use crate::status::Code;
@@ -31,9 +30,9 @@ pub(crate) struct Arrived {
 pub(crate) fn take(
     core: &mut Core,
     input: &mut BytesMut,
-    (pool, writer): (&Arc<Pool>, &Writer),
+    pool: &Arc<Pool>,
     now: Instant,
-    wakers: &mut Vec<Waker>,
+    wakes: &mut Wakes,
 ) -> Result<Option<Arrived>, ConnectionError> {
     while let Some(event) = core.engine.handle_input(input, now)? {
         match event {
@@ -44,7 +43,7 @@ pub(crate) fn take(
                 trace!(call.id = id.get(), method = head.method, "call");
                 let deadline = core.engine.deadline(key);
                 if end && let Some(slot) = core.engine.user_mut(key) {
-                    slot.end_half(wakers);
+                    slot.end_half(wakes);
                 }
                 return Ok(Some(Arrived {
                     key,
@@ -64,59 +63,59 @@ pub(crate) fn take(
                     continue;
                 };
                 slot.push(whole);
-                wakers.extend(slot.reader.take());
+                wakes.add(slot.reader.take());
                 if end {
-                    end_direction(core, key, End::default(), wakers);
+                    end_direction(core, key, End::default(), wakes);
                 }
             }
-            Event::End { key, end } => end_direction(core, key, end, wakers),
+            Event::End { key, end } => end_direction(core, key, end, wakes),
             Event::Cancelled { key } => {
                 if let Some(slot) = core.engine.user_mut(key) {
-                    slot.stop(wakers);
+                    slot.stop(wakes);
                 }
-                finish(core, key, Ending::Cancelled, wakers);
+                finish(core, key, Ending::Cancelled, wakes);
             }
             Event::Pong(_) => {}
             // What does not fit now is told when the socket has room.
-            Event::Backlog => _ = core.flush(writer, wakers),
-            Event::GoAway(away) => go_away(core, away, wakers)?,
+            Event::Backlog => _ = core.flush(wakes),
+            Event::GoAway(away) => go_away(core, away, wakes)?,
         }
     }
     Ok(None)
 }
 
 /// The peer has sent all it will: the called side's end is that of the call.
-fn end_direction(core: &mut Core, key: Key, end: End, wakers: &mut Vec<Waker>) {
+fn end_direction(core: &mut Core, key: Key, end: End, wakes: &mut Wakes) {
     let ours = core.engine.role(key) == Some(Role::Caller);
     let Some(slot) = core.engine.user_mut(key) else {
         return;
     };
     if ours {
-        slot.end(Ending::Peer(end), wakers);
+        slot.end(Ending::Peer(end), wakes);
     } else {
-        slot.end_half(wakers);
+        slot.end_half(wakes);
     }
 }
 
-fn finish(core: &mut Core, key: Key, ending: Ending, wakers: &mut Vec<Waker>) {
+fn finish(core: &mut Core, key: Key, ending: Ending, wakes: &mut Wakes) {
     if let Some(slot) = core.engine.user_mut(key) {
-        slot.end(ending, wakers);
+        slot.end(ending, wakes);
     }
 }
 
 /// A call ran out of time: ours is cancelled at the peer, the peer's is answered.
-pub(crate) fn expire(core: &mut Core, key: Key, wakers: &mut Vec<Waker>) {
+pub(crate) fn expire(core: &mut Core, key: Key, wakes: &mut Wakes) {
     let code = Code::DeadlineExceeded.to_u32();
     let left = !core.withdraw(key);
     if let Some(slot) = core.engine.user_mut(key) {
-        slot.end(Ending::Expired(left), wakers);
-        slot.stop(wakers);
+        slot.end(Ending::Expired(left), wakes);
+        slot.stop(wakes);
     }
     core.engine.cancel_or_fail(key, code, "deadline passed");
 }
 
 /// The peer takes no more calls; those it has not seen end here.
-fn go_away(core: &mut Core, away: GoAway, wakers: &mut Vec<Waker>) -> Result<(), ConnectionError> {
+fn go_away(core: &mut Core, away: GoAway, wakes: &mut Wakes) -> Result<(), ConnectionError> {
     let GoAway {
         code,
         message,
@@ -129,7 +128,7 @@ fn go_away(core: &mut Core, away: GoAway, wakers: &mut Vec<Waker>) -> Result<(),
     let open = open.map(|(key, ..)| key).collect::<Vec<_>>();
     for key in open {
         if core.engine.id(key).is_some_and(|id| id.get() > last_call) {
-            finish(core, key, Ending::Unseen, wakers);
+            finish(core, key, Ending::Unseen, wakes);
             core.engine.cancel(key, 1);
         }
     }

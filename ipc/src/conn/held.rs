@@ -12,13 +12,13 @@ use crate::wire::{Body, Key, SendError, Whole};
 pub(crate) struct Held {
     pub(crate) connection: Arc<Connection>,
     pub(crate) key: Key,
-    role: Role,
+    part: Part,
     /// The call was let go together with its answer.
     released: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Role {
+enum Part {
     /// The peer opened the call.
     Incoming,
     /// We opened it; it holds a permit.
@@ -32,21 +32,21 @@ impl Held {
         Self {
             connection,
             key,
-            role: Role::Incoming,
+            part: Part::Incoming,
             released: false,
         }
     }
 
     pub(crate) const fn outgoing(connection: Arc<Connection>, key: Key, answered: bool) -> Self {
-        let role = if answered {
-            Role::Outgoing
+        let part = if answered {
+            Part::Outgoing
         } else {
-            Role::OneWay
+            Part::OneWay
         };
         Self {
             connection,
             key,
-            role,
+            part,
             released: false,
         }
     }
@@ -70,7 +70,7 @@ impl Held {
             connection, key, ..
         } = held.as_ref();
         connection.respond(*key, body, sole)?;
-        if let Some(held) = held.sole() {
+        if sole && let Some(held) = held.sole() {
             held.released = true;
         }
         Ok(())
@@ -78,18 +78,18 @@ impl Held {
 
     /// Whether we opened the call.
     pub(crate) fn is_ours(&self) -> bool {
-        self.role != Role::Incoming
+        self.part != Part::Incoming
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        match self.role {
+        match self.part {
             _ if self.released => {}
-            Role::Incoming | Role::OneWay => self.connection.release(self.key),
-            Role::Outgoing => self.connection.abandon(self.key, Code::Cancelled.to_u32()),
+            Part::Incoming | Part::OneWay => self.connection.release(self.key),
+            Part::Outgoing => self.connection.abandon(self.key, Code::Cancelled.to_u32()),
         }
-        if self.role == Role::Outgoing {
+        if self.part == Part::Outgoing {
             self.connection.slots().add_permits(1);
         }
     }

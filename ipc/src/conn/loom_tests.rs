@@ -15,13 +15,17 @@ use loom::sync::{Condvar, Mutex};
 use loom::thread;
 use prost::Message;
 
-use super::io::{Reader, Writer};
-use super::memory::{MemoryEnd, Split, stream};
+use super::fixture::{Nobody, frame, peer};
+use super::memory::MemoryEnd;
 use super::*;
 use crate::peer::Peer;
 use crate::pool::LARGE;
-use crate::wire::messages::{CallHead, Credit, PeerLimits};
-use crate::wire::{Flags, Header, Kind};
+use crate::wire::messages::{CallHead, Credit};
+use crate::wire::{Flags, Kind};
+
+fn connection(peer: &Peer, credit: u32) -> (Arc<Connection>, Task, MemoryEnd) {
+    fixture::connection(peer, credit, Arc::new(Nobody), Limits::default())
+}
 
 /// Polls a future in this thread, and sleeps until it is woken.
 fn block_on<F: Future>(future: F) -> F::Output {
@@ -55,56 +59,6 @@ impl Wake for Parker {
     }
 }
 
-/// The peer in these models calls nothing.
-#[derive(Debug)]
-struct Nobody;
-
-impl Dispatch for Nobody {
-    fn run(&self, _: &Arc<Connection>, arrived: Arrived) {
-        panic!("{arrived:?}");
-    }
-}
-
-fn peer() -> Peer {
-    let (socket, _other) = crate::sys::socket_pair().unwrap();
-    Peer::of(&socket).unwrap()
-}
-
-/// A connection, its task, and the peer's end of the stream.
-fn connection(peer: &Peer, credit: u32) -> (Arc<Connection>, Task, MemoryEnd) {
-    let (near, far) = stream(Split::Whole);
-    let near = Arc::new(near);
-    let limits = Limits::default();
-    let setup = Setup {
-        side: Side::Connecting,
-        limits,
-        peer: peer.clone(),
-        dispatch: Arc::new(Nobody),
-        pool: Pool::new(limits.pooled),
-    };
-    let established = Established {
-        limits: PeerLimits {
-            max_frame: 65_536,
-            max_message: 1 << 20,
-            max_calls: 3,
-            initial_credit: credit,
-            max_metadata: 0,
-        },
-        services: Vec::new(),
-        software: String::new(),
-        minor: 0,
-        session: Bytes::new(),
-    };
-    let writer = Writer::Memory(Arc::clone(&near));
-    let connection = Connection::new(writer, setup, &established);
-    let task = Task::new(
-        Arc::clone(&connection),
-        Reader::Memory(near),
-        BytesMut::new(),
-    );
-    (connection, task, far)
-}
-
 /// Opens a call without a body, as its caller does.
 fn open(connection: &Arc<Connection>, end: bool, one_way: bool) -> Held {
     let open = Open {
@@ -119,13 +73,6 @@ fn open(connection: &Arc<Connection>, end: bool, one_way: bool) -> Held {
     }
     let key = connection.open(open, !one_way).unwrap();
     Held::outgoing(Arc::clone(connection), key, !one_way)
-}
-
-fn frame(kind: Kind, flags: Flags, payload: &[u8]) -> Vec<u8> {
-    let len = u32::try_from(payload.len()).unwrap();
-    let mut bytes = Header::new(kind, 1, flags, len).to_bytes().to_vec();
-    bytes.extend_from_slice(payload);
-    bytes
 }
 
 /// Reads until so many bytes have come.
@@ -169,7 +116,8 @@ fn an_answer_wakes_the_one_who_waits_for_it() {
         let running = thread::spawn(move || block_on(task.run()));
         let answers = thread::spawn(move || {
             // Without END, whose own wake would hide that of the message.
-            far.send(&frame(Kind::Message, Flags::NONE, b"")).unwrap();
+            far.send(&frame(1, Kind::Message, Flags::NONE, b""))
+                .unwrap();
             far
         });
         let answer = block_on(poll_fn(|cx| connection.poll_message(call.key, cx)));
@@ -191,7 +139,7 @@ fn a_call_given_up_while_its_answer_comes_leaves_nothing_behind() {
         let running = thread::spawn(move || block_on(task.run()));
         let answers = thread::spawn(move || {
             // The connection may have ended before.
-            drop(far.send(&frame(Kind::Message, Flags::END, b"")));
+            drop(far.send(&frame(1, Kind::Message, Flags::END, b"")));
             far
         });
         drop(call);
@@ -217,7 +165,7 @@ fn credit_wakes_the_sender_that_waits_for_it() {
         let running = thread::spawn(move || block_on(task.run()));
         let gives = thread::spawn(move || {
             let credit = Credit { bytes: 1_000 }.encode_to_vec();
-            far.send(&frame(Kind::Credit, Flags::NONE, &credit))
+            far.send(&frame(1, Kind::Credit, Flags::NONE, &credit))
                 .unwrap();
             // Two chunks, because the first credit has room for 8 bytes.
             block_on(read(&far, CALL + 12 + 8 + 12 + 8));

@@ -7,6 +7,9 @@ mod clock;
 mod core;
 mod dispatch;
 pub(crate) mod events;
+mod failed;
+#[cfg(test)]
+mod fixture;
 mod held;
 pub(crate) mod io;
 #[cfg(all(test, ipc_loom))]
@@ -15,6 +18,9 @@ mod loom_tests;
 pub(crate) mod memory;
 mod slot;
 mod task;
+#[cfg(all(test, not(ipc_loom)))]
+mod tests;
+mod wakes;
 
 use std::task::{Context, Poll, Waker};
 
@@ -26,26 +32,26 @@ pub(crate) use self::clock::{deadline_after, end_of, now, time_left};
 pub(crate) use self::core::{Core, Flushed};
 pub(crate) use self::dispatch::Dispatch;
 pub(crate) use self::events::Arrived;
+pub(crate) use self::failed::{not_opened, unsent};
 pub(crate) use self::held::{Held, Hold};
 pub(crate) use self::slot::Ending;
-use self::slot::going_away;
 pub(crate) use self::task::Task;
+pub(crate) use self::wakes::Wakes;
 use crate::error::{ConnectionError, Failure, Outcome};
 use crate::limits::Limits;
 use crate::peer::Peer;
 use crate::pool::Pool;
-use crate::status::{Code, Status};
+use crate::status::Code;
 use crate::sync::{Arc, Mutex, MutexGuard};
 use crate::wire::messages::End;
 use crate::wire::{
-    Body, Engine, Established, GoAwayCode, Key, Open, OpenError, SendError, Side, Whole,
+    Body, CallId, Engine, Established, GoAwayCode, Key, Open, SendError, Side, Whole,
 };
 
 /// One connection, as all its calls share it.
 #[derive(Debug)]
 pub(crate) struct Connection {
     core: Mutex<Core>,
-    writer: io::Writer,
     /// One permit for each call the peer lets us have open.
     slots: Semaphore,
     pub(crate) limits: Limits,
@@ -79,8 +85,7 @@ impl Connection {
         } = setup;
         let calls = usize::try_from(established.limits.max_calls).unwrap_or(usize::MAX);
         Arc::new(Self {
-            core: Mutex::new(Core::new(Engine::new(side, &limits, established))),
-            writer,
+            core: Mutex::new(Core::new(Engine::new(side, &limits, established), writer)),
             slots: Semaphore::new(calls.min(Semaphore::MAX_PERMITS)),
             limits,
             peer,
@@ -117,7 +122,7 @@ impl Connection {
     /// A `busy` one counts among those that wait for an answer.
     pub(crate) fn open(&self, open: Open<'_>, busy: bool) -> Result<Key, Failure> {
         let _alarm = Alarm(self);
-        let mut wakers = Vec::new();
+        let mut wakes = Wakes::default();
         let mut core = self.lock();
         if let Some(reason) = &core.over {
             return Err(Failure::lost(reason, Outcome::NotSent));
@@ -127,10 +132,9 @@ impl Connection {
         if busy {
             core.enter(key);
         }
-        self.push(&mut core, &mut wakers);
-        wakers.extend(core.want_timer(deadline));
+        self.push(&mut core, &mut wakes);
+        wakes.add(core.want_timer(deadline));
         drop(core);
-        wake(wakers);
         Ok(key)
     }
 
@@ -154,12 +158,11 @@ impl Connection {
     /// Does something to the engine that may queue frames, and gets them on their way.
     pub(crate) fn with_output<R>(&self, change: impl FnOnce(&mut Core) -> R) -> R {
         let _alarm = Alarm(self);
-        let mut wakers = Vec::new();
+        let mut wakes = Wakes::default();
         let mut core = self.lock();
         let result = change(&mut core);
-        self.push(&mut core, &mut wakers);
+        self.push(&mut core, &mut wakes);
         drop(core);
-        wake(wakers);
         result
     }
 
@@ -199,15 +202,35 @@ impl Connection {
         wake(waker);
     }
 
+    /// Stops the handler of a call of the peer, if the key still names that call.
+    pub(crate) fn stop_handler(&self, key: Key, id: CallId) {
+        let mut wakes = Wakes::default();
+        let mut core = self.lock();
+        if core.engine.id(key) == Some(id)
+            && let Some(slot) = core.engine.user_mut(key)
+        {
+            slot.stop(&mut wakes);
+        }
+    }
+
+    /// Answers a call of the peer that nothing holds, if the key still names that call.
+    pub(crate) fn disown(&self, key: Key, id: CallId, end: &End) {
+        self.with_output(|core| {
+            if core.engine.id(key) == Some(id) {
+                core.engine.end(key, end);
+                core.release(key);
+            }
+        });
+    }
+
     /// Stops the handlers that go on although the connection is over.
     fn stop_handlers(&self) {
-        let mut wakers = Vec::new();
+        let mut wakes = Wakes::default();
         let mut core = self.lock();
         for (_, _, slot) in core.engine.users_mut() {
-            slot.stop(&mut wakers);
+            slot.stop(&mut wakes);
         }
         drop(core);
-        wake(wakers);
     }
 
     /// The next message of a call, or how it ended.
@@ -255,16 +278,22 @@ impl Connection {
     /// Answers a call of the peer with a success: the message, and what the handler wants to
     /// go beside it. With `release`, lets go of the call if that went well.
     fn respond(&self, key: Key, body: Body<'_>, release: bool) -> Result<(), SendError> {
-        let mut wakers = Vec::new();
+        let _alarm = Alarm(self);
+        let mut wakes = Wakes::default();
         let mut core = self.lock();
         core.respond(key, body)?;
+        if !core.engine.is_done(key) {
+            // It waits for credit, which the peer owes without having to read anything.
+            let until = end_of(now(), self.limits.write);
+            core.engine.expire_by(key, until);
+            wakes.add(core.want_timer(Some(until)));
+        }
         if release {
             core.release(key);
-            wakers.extend(core.want_if_ending());
+            wakes.add(core.want_if_ending());
         }
-        self.push(&mut core, &mut wakers);
+        self.push(&mut core, &mut wakes);
         drop(core);
-        wake(wakers);
         Ok(())
     }
 
@@ -284,22 +313,20 @@ impl Connection {
 
     /// Lets go of a call of ours: an open one is cancelled, so that its handler stops.
     pub(crate) fn abandon(&self, key: Key, code: u32) {
-        let mut wakers = Vec::new();
+        let mut wakes = Wakes::default();
         let mut core = self.lock();
-        core.give_up(key, code, &mut wakers);
+        core.give_up(key, code, &mut wakes);
         core.release(key);
-        wakers.extend(core.want_if_ending());
+        wakes.add(core.want_if_ending());
         drop(core);
-        wake(wakers);
     }
 
     /// Gives up a call of ours that others may still hold.
     pub(crate) fn cancel(&self, key: Key) {
-        let mut wakers = Vec::new();
+        let mut wakes = Wakes::default();
         let mut core = self.lock();
-        core.give_up(key, Code::Cancelled.to_u32(), &mut wakers);
+        core.give_up(key, Code::Cancelled.to_u32(), &mut wakes);
         drop(core);
-        wake(wakers);
     }
 
     /// Lets go of a call of the peer, or of ours that goes on by itself.
@@ -321,12 +348,12 @@ impl Connection {
     }
 
     /// Writes now if that is right, else asks the task to.
-    fn push(&self, core: &mut Core, wakers: &mut Vec<Waker>) {
+    fn push(&self, core: &mut Core, wakes: &mut Wakes) {
         if core.over.is_some() || core.batching || core.is_flushed() {
             return;
         }
-        if !core.is_alone() || core.flush(&self.writer, wakers) == Flushed::Blocked {
-            wakers.extend(core.want());
+        if !core.is_alone() || core.flush(wakes) == Flushed::Blocked {
+            wakes.add(core.want());
         }
     }
 }
@@ -343,45 +370,13 @@ impl Drop for Alarm<'_> {
     }
 }
 
-pub(crate) fn wake(wakers: impl IntoIterator<Item = Waker>) {
-    wakers.into_iter().for_each(Waker::wake);
+fn wake(waker: Option<Waker>) {
+    waker.into_iter().for_each(Waker::wake);
 }
 
-/// What a call that could not be opened failed with.
-pub(crate) fn register(place: &mut Option<Waker>, waker: &Waker) {
+fn register(place: &mut Option<Waker>, waker: &Waker) {
     match place {
         Some(old) => old.clone_from(waker),
         None => *place = Some(waker.clone()),
-    }
-}
-
-pub(crate) fn not_opened(error: OpenError) -> Failure {
-    let status = match error {
-        OpenError::TooMany | OpenError::TooLarge { .. } | OpenError::Metadata { .. } => {
-            Status::resource_exhausted(error.to_string())
-        }
-        OpenError::Key => Status::internal(error.to_string()),
-        OpenError::GoingAway => return Failure::lost(&going_away(), Outcome::NotSent),
-    };
-    Failure::new(status, Outcome::NotSent)
-}
-
-/// What a message that could not be sent failed with.
-pub(crate) fn unsent(core: &mut Core, key: Key, error: SendError) -> Failure {
-    let ending = core
-        .engine
-        .user_mut(key)
-        .and_then(|slot| slot.ending.clone());
-    match (error, ending) {
-        (SendError::TooLarge { .. }, _) => Failure::new(
-            Status::resource_exhausted(error.to_string()),
-            Outcome::NotSent,
-        ),
-        // A success is no reason to fail, but there is nobody left to send to.
-        (SendError::Done, None | Some(Ending::Peer(End { code: 0, .. }))) => match &core.over {
-            Some(reason) => Failure::lost(reason, Outcome::MayHaveRun),
-            None => Failure::new(Status::cancelled("the call is over"), Outcome::MayHaveRun),
-        },
-        (SendError::Done, Some(ending)) => ending.into_failure(),
     }
 }

@@ -1,14 +1,11 @@
 //! Where what arrives for a call meets the one who waits for it.
 
 use std::collections::VecDeque;
-use std::task::{Wake, Waker};
+use std::task::Waker;
 
-use tokio::task::AbortHandle;
-use tokio_util::sync::CancellationToken;
-
+use super::wakes::{Stop, Wakes};
 use crate::error::{ConnectionError, Failure, Outcome};
 use crate::status::Status;
-use crate::sync::Arc;
 use crate::wire::Whole;
 use crate::wire::messages::{End, Entry};
 
@@ -70,8 +67,10 @@ pub(crate) struct Slot {
     half: bool,
     pub(crate) reader: Option<Waker>,
     pub(crate) writers: Vec<Waker>,
-    pub(crate) token: Option<CancellationToken>,
-    pub(crate) task: Option<AbortHandle>,
+    /// How its handler is stopped.
+    pub(crate) handler: Stop,
+    /// Its handler was told to stop, or would be if there were one.
+    pub(crate) stopped: bool,
     pub(crate) trailers: Vec<Entry>,
     /// Counted among the calls that make output shared.
     pub(crate) busy: bool,
@@ -93,11 +92,11 @@ impl Slot {
     }
 
     /// The caller has sent all it will; a later ending of the call itself counts more.
-    pub(crate) fn end_half(&mut self, wakers: &mut Vec<Waker>) {
+    pub(crate) fn end_half(&mut self, wakes: &mut Wakes) {
         self.half = self.ending.is_none();
         self.ending
             .get_or_insert_with(|| Ending::Peer(End::default()));
-        wakers.extend(self.reader.take());
+        wakes.add(self.reader.take());
     }
 
     /// Whether the caller has sent all it will, and the call is not over.
@@ -111,44 +110,19 @@ impl Slot {
     }
 
     /// Ends the call for its owner; the first ending counts.
-    pub(crate) fn end(&mut self, ending: Ending, wakers: &mut Vec<Waker>) {
+    pub(crate) fn end(&mut self, ending: Ending, wakes: &mut Wakes) {
         if self.half || self.ending.is_none() {
             self.ending = Some(ending);
             self.half = false;
         }
-        wakers.extend(self.reader.take());
-        wakers.append(&mut self.writers);
+        wakes.add(self.reader.take());
+        wakes.append(&mut self.writers);
     }
 
-    /// Stops the handler, once the lock is released: whoever waits for its token may run
-    /// anything.
-    pub(crate) fn stop(&mut self, wakers: &mut Vec<Waker>) {
-        let stop = Stop {
-            token: self.token.take(),
-            task: self.task.take(),
-        };
-        if stop.token.is_some() || stop.task.is_some() {
-            wakers.push(Arc::new(stop).into());
-        }
-    }
-}
-
-/// Stops a handler when it is woken.
-#[derive(Debug)]
-struct Stop {
-    token: Option<CancellationToken>,
-    task: Option<AbortHandle>,
-}
-
-impl Wake for Stop {
-    fn wake(self: Arc<Self>) {
-        // The token first, so that what the handler spawned can notice.
-        if let Some(token) = &self.token {
-            token.cancel();
-        }
-        if let Some(task) = &self.task {
-            task.abort();
-        }
+    /// Stops the handler.
+    pub(crate) fn stop(&mut self, wakes: &mut Wakes) {
+        self.stopped = true;
+        wakes.stop(std::mem::take(&mut self.handler));
     }
 }
 

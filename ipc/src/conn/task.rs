@@ -5,16 +5,16 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use bytes::BytesMut;
-use tokio::time::{Sleep, sleep_until, timeout};
+use tokio::time::{Sleep, sleep_until, timeout_at};
 use tracing::debug;
 
 use super::core::{Core, Flushed};
 use super::io::{Read, Reader, Writable};
-use super::{Connection, events, now, register, wake};
+use super::{Connection, Wakes, end_of, events, now, register};
 use crate::error::ConnectionError;
 use crate::sync::Arc;
 use crate::wire::Violation;
@@ -33,8 +33,8 @@ pub(crate) struct Task {
     yielded: bool,
     /// The last look at the core found nothing to do and the waker in its place.
     settled: bool,
-    /// Those to be woken once the lock is released; kept for its memory.
-    wakers: Vec<Waker>,
+    /// Kept for its memory.
+    wakes: Wakes,
 }
 
 /// Why the task woke up.
@@ -57,7 +57,7 @@ impl Task {
             timer: None,
             yielded: false,
             settled: false,
-            wakers: Vec::new(),
+            wakes: Wakes::default(),
         }
     }
 
@@ -66,35 +66,48 @@ impl Task {
         let reason = self.serve().await;
         debug!(%reason, "connection ended");
         self.finish(&reason);
-        self.connection.handlers.close();
-        let handlers = &self.connection.handlers;
-        // Of one-way calls: they have as long as calls have at the end of a server.
-        if !handlers.is_empty()
-            && timeout(self.connection.limits.drain, handlers.wait())
-                .await
-                .is_err()
-        {
-            self.connection.stop_handlers();
-            handlers.wait().await;
-        }
+        self.linger().await;
         reason
     }
 
     /// Tells the peer what it did wrong, and every call that it is over.
-    fn finish(&self, reason: &ConnectionError) {
-        let mut wakers = Vec::new();
+    fn finish(&mut self, reason: &ConnectionError) {
+        let wakes = &mut self.wakes;
         let mut core = self.connection.lock();
         if let ConnectionError::Violation(violation) = reason {
             core.engine
                 .go_away(violation.code(), &violation.to_string());
-            core.flush(&self.connection.writer, &mut wakers);
+            core.flush(wakes);
         }
-        core.close(reason.clone(), &mut wakers);
+        core.close(reason.clone(), wakes);
+        let writer = core.hang_up();
         drop(core);
-        wake(wakers);
+        wakes.run();
         self.connection.slots.close();
         self.connection.ended.cancel();
-        self.connection.writer.close();
+        if let Some(writer) = writer {
+            writer.close();
+        }
+    }
+
+    /// Waits for the handlers of one-way calls: after their caller has left they have as long
+    /// as calls have at the end of a server, and no longer than those.
+    async fn linger(&self) {
+        let connection = &self.connection;
+        connection.handlers.close();
+        let handlers = &connection.handlers;
+        if handlers.is_empty() {
+            return;
+        }
+        let until = end_of(now(), connection.limits.drain);
+        let until = connection
+            .lock()
+            .drained_by
+            .map_or(until, |at| at.min(until));
+        if timeout_at(until.into(), handlers.wait()).await.is_err() {
+            connection.stop_handlers();
+            handlers.wait().await;
+        }
     }
 
     async fn serve(&mut self) -> ConnectionError {
@@ -206,15 +219,14 @@ impl Task {
     /// let go only to run a handler.
     fn take_input(&mut self) -> Result<(), ConnectionError> {
         let connection = &self.connection;
-        let (now, wakers) = (now(), &mut self.wakers);
+        let (now, wakes) = (now(), &mut self.wakes);
         let mut core = connection.lock();
         if self.input.len() > LENDING {
             core.engine.lend(connection.pool.take());
         }
         core.batching = true;
-        let through = (&connection.pool, &connection.writer);
         let taken = loop {
-            match events::take(&mut core, &mut self.input, through, now, wakers) {
+            match events::take(&mut core, &mut self.input, &connection.pool, now, wakes) {
                 Ok(Some(arrived)) => {
                     drop(core);
                     connection.dispatch.run(connection, arrived);
@@ -230,7 +242,7 @@ impl Task {
         let flushed = if taken.is_err() || core.is_flushed() {
             Flushed::All
         } else {
-            core.flush_or_block(&connection.writer, wakers)
+            core.flush_or_block(wakes)
         };
         let ended = taken.and_then(|()| core.verdict());
         let next = connection.next_deadline(&core);
@@ -248,7 +260,7 @@ impl Task {
         self.settled = false;
         let connection = &*self.connection;
         let mut core = connection.lock();
-        let flushed = core.flush_or_block(&connection.writer, &mut self.wakers);
+        let flushed = core.flush_or_block(&mut self.wakes);
         let ended = core.verdict();
         drop(core);
         self.after(flushed, ended)
@@ -260,17 +272,17 @@ impl Task {
         flushed: Flushed,
         ended: Result<(), ConnectionError>,
     ) -> Result<(), ConnectionError> {
-        wake(self.wakers.drain(..));
+        self.wakes.run();
         ended?;
         if flushed == Flushed::Blocked && self.writable.is_none() {
-            self.writable = Some(self.connection.writer.writable()?);
+            self.writable = self.connection.lock().writable()?;
         }
         Ok(())
     }
 
     fn on_timer(&mut self) -> Result<(), ConnectionError> {
         let now = now();
-        let mut wakers = Vec::new();
+        let wakes = &mut self.wakes;
         let mut core = self.connection.lock();
         core.engine.handle_timeout(now)?;
         if core.drained_by.is_some_and(|at| at <= now) {
@@ -282,10 +294,9 @@ impl Task {
             return Err(Violation::WriteTimeout.into());
         }
         while let Some(key) = core.engine.poll_expired(now) {
-            events::expire(&mut core, key, &mut wakers);
+            events::expire(&mut core, key, wakes);
         }
         drop(core);
-        wake(wakers);
         self.flush()
     }
 }

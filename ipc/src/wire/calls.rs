@@ -54,9 +54,7 @@ impl<T> Calls<T> {
     pub(crate) fn insert(&mut self, call: Call<T>) -> Key {
         let (id, role) = (call.id, call.role);
         if let Some(deadline) = call.deadline {
-            self.timed = self.timed.saturating_add(1);
-            let soonest = self.soonest.map_or(deadline, |other| other.min(deadline));
-            self.soonest = Some(soonest);
+            self.time(deadline);
         }
         let key = Key(self.entries.insert(call));
         self.open.insert(id, key);
@@ -129,9 +127,30 @@ impl<T> Calls<T> {
         Some((Key(key), owned))
     }
 
+    /// Ends an open call at this time at the latest.
+    pub(crate) fn expire_by(&mut self, key: Key, at: Instant) {
+        let Some(call) = self.entries.get_mut(key.0) else {
+            return;
+        };
+        if call.state == State::Done || call.deadline.is_some_and(|deadline| deadline <= at) {
+            return;
+        }
+        if call.deadline.replace(at).is_some() {
+            self.untime();
+        }
+        self.time(at);
+    }
+
     /// The soonest deadline of an open call; may be early, never late.
     pub(crate) const fn soonest(&self) -> Option<Instant> {
         self.soonest
+    }
+
+    /// An open call has got a deadline.
+    fn time(&mut self, deadline: Instant) {
+        self.timed = self.timed.saturating_add(1);
+        let soonest = self.soonest.map_or(deadline, |other| other.min(deadline));
+        self.soonest = Some(soonest);
     }
 
     /// An open call has lost its deadline.

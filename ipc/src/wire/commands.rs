@@ -307,6 +307,11 @@ impl<T: Default> Engine<T> {
         self.calls.get(key)?.deadline
     }
 
+    /// Ends an open call at this time, unless its own deadline is sooner.
+    pub fn expire_by(&mut self, key: Key, at: Instant) {
+        self.calls.expire_by(key, at);
+    }
+
     /// Whether a call is over.
     #[must_use]
     pub fn is_done(&self, key: Key) -> bool {

@@ -107,7 +107,11 @@ fn the_soonest_of_many_deadlines_is_told() {
         None,
         "it has ended"
     );
-    assert_eq!(rig.engine.poll_deadline(), None, "nothing is left to wait for");
+    assert_eq!(
+        rig.engine.poll_deadline(),
+        None,
+        "nothing is left to wait for"
+    );
 }
 
 #[test]

@@ -1,0 +1,40 @@
+//! What the caller is told of a call that could not be opened, or not go on.
+
+use super::slot::going_away;
+use super::{Core, Ending};
+use crate::error::{Failure, Outcome};
+use crate::status::Status;
+use crate::wire::messages::End;
+use crate::wire::{Key, OpenError, SendError};
+
+/// What a call that could not be opened failed with.
+pub(crate) fn not_opened(error: OpenError) -> Failure {
+    let status = match error {
+        OpenError::TooMany | OpenError::TooLarge { .. } | OpenError::Metadata { .. } => {
+            Status::resource_exhausted(error.to_string())
+        }
+        OpenError::Key => Status::internal(error.to_string()),
+        OpenError::GoingAway => return Failure::lost(&going_away(), Outcome::NotSent),
+    };
+    Failure::new(status, Outcome::NotSent)
+}
+
+/// What a message that could not be sent failed with.
+pub(crate) fn unsent(core: &mut Core, key: Key, error: SendError) -> Failure {
+    let ending = core
+        .engine
+        .user_mut(key)
+        .and_then(|slot| slot.ending.clone());
+    match (error, ending) {
+        (SendError::TooLarge { .. }, _) => Failure::new(
+            Status::resource_exhausted(error.to_string()),
+            Outcome::NotSent,
+        ),
+        // A success is no reason to fail, but there is nobody left to send to.
+        (SendError::Done, None | Some(Ending::Peer(End { code: 0, .. }))) => match &core.over {
+            Some(reason) => Failure::lost(reason, Outcome::MayHaveRun),
+            None => Failure::new(Status::cancelled("the call is over"), Outcome::MayHaveRun),
+        },
+        (SendError::Done, Some(ending)) => ending.into_failure(),
+    }
+}

@@ -1,0 +1,62 @@
+//! What is done only once the lock is released: whoever is woken or stopped may run anything.
+
+use std::task::Waker;
+
+use tokio::task::AbortHandle;
+use tokio_util::sync::CancellationToken;
+
+/// Those to be woken and the handlers to be stopped. It is done when this is dropped, so that
+/// a panic loses nobody; therefore it is made before the lock is taken.
+#[derive(Debug, Default)]
+pub(crate) struct Wakes {
+    wakers: Vec<Waker>,
+    stops: Vec<Stop>,
+}
+
+/// What stops one handler.
+#[derive(Debug, Default)]
+pub(crate) struct Stop {
+    pub(crate) token: Option<CancellationToken>,
+    pub(crate) task: Option<AbortHandle>,
+}
+
+impl Wakes {
+    /// Adds one that sleeps, if there is one.
+    pub(crate) fn add(&mut self, waker: Option<Waker>) {
+        self.wakers.extend(waker);
+    }
+
+    /// Adds all of a list.
+    pub(crate) fn append(&mut self, wakers: &mut Vec<Waker>) {
+        self.wakers.append(wakers);
+    }
+
+    /// Adds a handler.
+    pub(crate) fn stop(&mut self, stop: Stop) {
+        self.stops.push(stop);
+    }
+
+    /// Wakes and stops them all; what this has allotted is kept.
+    pub(crate) fn run(&mut self) {
+        self.wakers.drain(..).for_each(Waker::wake);
+        self.stops.drain(..).for_each(Stop::run);
+    }
+}
+
+impl Drop for Wakes {
+    fn drop(&mut self) {
+        self.run();
+    }
+}
+
+impl Stop {
+    fn run(self) {
+        // The token first, so that what the handler spawned can notice.
+        if let Some(token) = &self.token {
+            token.cancel();
+        }
+        if let Some(task) = &self.task {
+            task.abort();
+        }
+    }
+}
