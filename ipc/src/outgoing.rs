@@ -1,7 +1,7 @@
 //! A call of ours, from its request to its answer.
 
 use std::future::poll_fn;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use tokio::sync::SemaphorePermit;
@@ -15,7 +15,7 @@ use crate::pool::{LARGE, Pool};
 use crate::status::{Code, Status};
 use crate::sync::Arc;
 use crate::wire::messages::{CallHead, End};
-use crate::wire::{Body, Open};
+use crate::wire::{Body, Open, Whole};
 
 /// What a caller may choose for one call.
 #[derive(Clone, Debug, Default)]
@@ -61,23 +61,8 @@ pub(crate) async fn open(
         None => Box::pin(turn(connection, one_way)).await.map(|()| true)?,
     };
     let sent = begun.map(|begun| if waited { now() } else { begun });
-    let time_left = sent.and_then(|sent| time_left(deadline, sent));
-    let metadata = options.metadata.into_entries();
-    let head = CallHead {
-        method: method.id(),
-        time_left,
-        metadata,
-        body: None,
-    };
-    let end = request.is_some();
     let body = request.map(|request| body(&connection.pool, request));
-    let open = Open {
-        head,
-        body,
-        end,
-        one_way,
-        deadline,
-    };
+    let open = opening(method, options.metadata, body, deadline.zip(sent));
     let busy = method.shape() == Shape::Unary;
     match connection.open(open, busy) {
         Ok(key) => Ok(Held::outgoing(Arc::clone(connection), key, !one_way)),
@@ -93,7 +78,36 @@ pub(crate) async fn open(
 /// Waits for the one answer of a call.
 pub(crate) async fn answer(call: &mut Held) -> Result<(Bytes, Metadata), Failure> {
     // A success without metadata ends with its message; otherwise END follows it.
-    let answered = poll_fn(|cx| call.poll_answer(cx)).await;
+    judge(poll_fn(|cx| call.poll_answer(cx)).await)
+}
+
+/// A call as the engine opens it, with its deadline and the moment its time left counts from.
+pub(crate) fn opening<'a>(
+    method: &Method,
+    metadata: Metadata,
+    body: Option<Body<'a>>,
+    timing: Option<(Instant, Instant)>,
+) -> Open<'a> {
+    let (deadline, now) = timing.unzip();
+    let head = CallHead {
+        method: method.id(),
+        time_left: now.and_then(|now| time_left(deadline, now)),
+        metadata: metadata.into_entries(),
+        body: None,
+    };
+    Open {
+        head,
+        end: body.is_some(),
+        body,
+        one_way: method.shape() == Shape::OneWay,
+        deadline,
+    }
+}
+
+/// What the one answer of a call comes to, which is `None` if it has two messages.
+pub(crate) fn judge(
+    answered: Option<(Option<Whole>, Ending)>,
+) -> Result<(Bytes, Metadata), Failure> {
     let (whole, ending) = answered.ok_or_else(|| broken("the answer has two messages"))?;
     match ending {
         Ending::Peer(End {
@@ -141,6 +155,6 @@ fn late() -> Failure {
 }
 
 /// A peer that answers in a way the method does not have.
-pub(crate) fn broken(message: &str) -> Failure {
+fn broken(message: &str) -> Failure {
     Failure::new(Status::new(Code::Internal, message), Outcome::MayHaveRun)
 }

@@ -3,19 +3,18 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use prost::Message;
 
 use super::handshake::Shake;
 use crate::conn::events::{self, Arrived};
 use crate::conn::io::{Read, Writer, receive};
-use crate::conn::{
-    Core, Ending, Flushed, Wakes, deadline_after, end_of, not_opened, now, time_left, unsent,
-};
+use crate::conn::{Core, Ending, Flushed, Wakes, deadline_after, end_of, not_opened, now, unsent};
 use crate::error::{ConnectionError, Error, Failure, Outcome};
 use crate::limits::Limits;
-use crate::method::{Method, Shape};
-use crate::outgoing::{Encode, body, broken};
+use crate::metadata::Metadata;
+use crate::method::Method;
+use crate::outgoing::{Encode, body, judge, opening};
 use crate::path::SocketPath;
 use crate::peer::Peer;
 use crate::policy::ResolvedPolicy;
@@ -25,8 +24,8 @@ use crate::socket;
 use crate::status::{Code, Status};
 use crate::sync::Arc;
 use crate::sys::{self, Interest};
-use crate::wire::messages::{CallHead, End};
-use crate::wire::{Engine, Key, Local, Open, Side, Violation, Whole};
+use crate::wire::messages::End;
+use crate::wire::{Engine, Key, Local, Side, Violation, Whole};
 
 /// A connection without a task.
 pub(super) struct Link {
@@ -86,13 +85,6 @@ impl Link {
             return Err(Failure::lost(reason, Outcome::NotSent).into());
         }
         let deadline = timeout.and_then(|_| deadline_after(now(), timeout));
-        let time_left = deadline.and_then(|_| time_left(deadline, now()));
-        let head = CallHead {
-            method: method.id(),
-            time_left,
-            ..CallHead::default()
-        };
-        let one_way = method.shape() == Shape::OneWay;
         let mut write = |out: &mut BytesMut| {
             request
                 .into_iter()
@@ -108,13 +100,8 @@ impl Link {
                 },
             )
         });
-        let open = Open {
-            head,
-            body,
-            end: request.is_some(),
-            one_way,
-            deadline,
-        };
+        let timing = deadline.map(|deadline| (deadline, now()));
+        let open = opening(method, Metadata::default(), body, timing);
         let key = self.core.engine.open(open).map_err(not_opened)?;
         self.flush();
         Ok(key)
@@ -155,18 +142,24 @@ impl Link {
 
     /// Waits for the one answer of a call.
     pub(super) fn only_answer<M: Message + Default>(&mut self, key: Key) -> Result<M, Error> {
-        Ok(decode(self.only_message(key)?)?)
+        let (body, _) = judge(self.answered(key))?;
+        Ok(decode(body)?)
     }
 
-    fn only_message(&mut self, key: Key) -> Result<Bytes, Failure> {
-        let whole = self.next(key).map_err(|ending| match ending {
-            Ending::Peer(End { code: 0, .. }) => broken("the answer has no message"),
-            ending => ending.into_failure(),
-        })?;
-        match self.next(key) {
-            Ok(_) => Err(broken("the answer has two messages")),
-            Err(Ending::Peer(End { code: 0, .. })) => Ok(whole.bytes),
-            Err(ending) => Err(ending.into_failure()),
+    /// The one message of an answer, if there is one, with how the call ended; `None` if
+    /// there are two.
+    fn answered(&mut self, key: Key) -> Option<(Option<Whole>, Ending)> {
+        loop {
+            let Some(slot) = self.core.engine.user_mut(key) else {
+                return Some((None, self.core.forgotten()));
+            };
+            if slot.has_several() {
+                return None;
+            }
+            if let Some(ending) = slot.ending.take() {
+                return Some((slot.pop(), ending));
+            }
+            self.wait(Interest::Read);
         }
     }
 
@@ -174,7 +167,7 @@ impl Link {
     pub(super) fn next(&mut self, key: Key) -> Result<Whole, Ending> {
         loop {
             let Some(slot) = self.core.engine.user_mut(key) else {
-                return Err(Ending::Lost(ConnectionError::Shutdown, true));
+                return Err(self.core.forgotten());
             };
             if let Some(whole) = slot.pop() {
                 self.consumed(key, whole.cost);
