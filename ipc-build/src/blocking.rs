@@ -1,7 +1,6 @@
 //! The synchronous client, for programs without a runtime.
 
-use crate::names;
-use crate::options::Shape;
+use crate::client::Functions;
 use crate::service::{PROTO_NAMES, ServiceText};
 
 /// Appends the synchronous client of `text`.
@@ -26,29 +25,11 @@ pub struct {client} {{
     }}
 "#
     ));
-    for (index, method, facts) in text.methods() {
-        let otherwise = format!("Calls `{full_name}/{}`.", method.proto_name);
-        let (input, output) = (&method.input_type, &method.output_type);
-        let (table, name) = (&text.names.methods, names::method(&method.name));
-        let function = facts.shape.function();
-        let (parameter, argument) = match facts.shape {
-            Shape::Unary | Shape::ServerStreaming | Shape::OneWay => {
-                (format!(", request: &{input}"), ", request")
-            }
-            Shape::ClientStreaming | Shape::Bidirectional => (String::new(), ""),
-        };
-        let answer = match facts.shape {
-            Shape::Unary => output.clone(),
-            Shape::ServerStreaming => format!("::ipc::blocking::Receiver<'_, {output}>"),
-            Shape::ClientStreaming => format!("::ipc::blocking::Upload<'_, {input}, {output}>"),
-            Shape::Bidirectional => format!("::ipc::blocking::Exchange<'_, {input}, {output}>"),
-            Shape::OneWay => "()".to_owned(),
-        };
-        buf.push_str(&text.method_docs(method, facts, &otherwise));
-        buf.push_str(&format!(
-            "pub fn {name}(&mut self{parameter}) -> ::core::result::Result<{answer}, ::ipc::Error> {{\n\
-             self.inner.{function}(&{table}[{index}]{argument})\n}}\n"
-        ));
-    }
+    let functions = Functions {
+        receiver: "&mut self",
+        module: "::ipc::blocking",
+        lifetime: "'_, ",
+    };
+    functions.generate(text, buf);
     buf.push_str("}\n");
 }

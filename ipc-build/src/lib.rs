@@ -53,7 +53,7 @@
 //! | `trait Jobs` | The handlers. Implement it with `async fn`s that take `ipc::Call<Request>`. |
 //! | `JobsServer<T>` | The service around handlers: `JobsServer::new(handlers)` goes to `Server::builder(..).service(..)`. |
 //! | `JobsClient` | The asynchronous client: `JobsClient::new(client).submit(request).await`. |
-//! | `JobsBlockingClient` | The same for programs without a runtime; see [`Config::blocking`]. |
+//! | `JobsBlockingClient` | The same for programs without a runtime: `JobsBlockingClient::new(client).submit(request).send()`; see [`Config::blocking`]. |
 //! | `JOBS_METHODS` | The method table: names, shapes, access, idempotency. |
 //! | `JOBS_SCHEMA` | A hash of the service and of every type it carries, below. |
 //!

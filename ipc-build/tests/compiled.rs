@@ -123,13 +123,46 @@ pub mod promised {
         client.client_(Option {})
     }
     /// Everything again, waiting.
-    pub fn blocking(client: &mut JobsBlockingClient) -> Result<(), ipc::Error> {
-        let reply: SubmitReply = client.submit(&SubmitRequest::default())?;
-        let _: ipc::blocking::Receiver<'_, Progress> =
-            client.watch(&WatchRequest { id: reply.id })?;
-        let _: ipc::blocking::Upload<'_, Chunk, Summary> = client.upload()?;
-        let _: ipc::blocking::Exchange<'_, Line, Line> = client.attach()?;
-        client.note(&Line::default())?;
-        client.purge(&())
+    pub mod blocking {
+        use super::{
+            Chunk, JobsBlockingClient, Line, Progress, SubmitReply, SubmitRequest, Summary,
+            WatchRequest,
+        };
+        use ipc::blocking::{
+            Bidirectional, ClientStreaming, Exchange, OneWay, Receiver, ServerStreaming, Unary,
+            Upload,
+        };
+
+        /// Unary.
+        pub fn submit(client: &mut JobsBlockingClient) -> Unary<'_, SubmitRequest, SubmitReply> {
+            client.submit(SubmitRequest::default())
+        }
+        /// Server streaming.
+        pub fn watch(
+            client: &mut JobsBlockingClient,
+        ) -> ServerStreaming<'_, WatchRequest, Progress> {
+            client.watch(WatchRequest { id: 1 })
+        }
+        /// Client streaming.
+        pub fn upload(client: &mut JobsBlockingClient) -> ClientStreaming<'_, Chunk, Summary> {
+            client.upload()
+        }
+        /// Bidirectional.
+        pub fn attach(client: &mut JobsBlockingClient) -> Bidirectional<'_, Line, Line> {
+            client.attach()
+        }
+        /// One-way.
+        pub fn note(client: &mut JobsBlockingClient) -> OneWay<'_, Line> {
+            client.note(Line::default())
+        }
+        /// What sending gives.
+        pub fn send(client: &mut JobsBlockingClient) -> Result<(), ipc::Error> {
+            let _: SubmitReply = submit(client).send()?;
+            let _: Receiver<'_, Progress> = watch(client).send()?;
+            let _: Upload<'_, Chunk, Summary> = upload(client).send()?;
+            let _: Exchange<'_, Line, Line> = attach(client).send()?;
+            note(client).send()?;
+            client.purge(()).send()
+        }
     }
 }

@@ -149,7 +149,7 @@ async fn turn(connection: &Connection, one_way: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-fn late() -> Failure {
+pub(crate) fn late() -> Failure {
     let status = Status::deadline_exceeded("deadline passed before the call was sent");
     Failure::new(status, Outcome::NotSent)
 }

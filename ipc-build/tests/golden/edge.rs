@@ -406,96 +406,88 @@ impl EdgeBlockingClient {
     /// Calls `Edge/Type`.
     pub fn r#type(
         &mut self,
-        request: &outer::Inner,
-    ) -> ::core::result::Result<Outer, ::ipc::Error> {
+        request: outer::Inner,
+    ) -> ::ipc::blocking::Unary<'_, outer::Inner, Outer> {
         self.inner.unary(&EDGE_METHODS[0], request)
     }
     /// Calls `Edge/Self`.
     pub fn self_(
         &mut self,
-        request: &(),
-    ) -> ::core::result::Result<
-        ::ipc::blocking::Receiver<'_, outer::inner::Deepest>,
-        ::ipc::Error,
-    > {
+        request: (),
+    ) -> ::ipc::blocking::ServerStreaming<'_, (), outer::inner::Deepest> {
         self.inner.server_streaming(&EDGE_METHODS[1], request)
     }
     /// Calls `Edge/New`.
-    pub fn new_(
-        &mut self,
-    ) -> ::core::result::Result<::ipc::blocking::Upload<'_, Outer, ()>, ::ipc::Error> {
+    pub fn new_(&mut self) -> ::ipc::blocking::ClientStreaming<'_, Outer, ()> {
         self.inner.client_streaming(&EDGE_METHODS[2])
     }
     /// Calls `Edge/Clone`.
     pub fn clone(
         &mut self,
-    ) -> ::core::result::Result<
-        ::ipc::blocking::Exchange<'_, (), shared::v1::Token>,
-        ::ipc::Error,
-    > {
+    ) -> ::ipc::blocking::Bidirectional<'_, (), shared::v1::Token> {
         self.inner.bidirectional(&EDGE_METHODS[3])
     }
     /// Calls `Edge/HTTPGet2`.
     pub fn http_get2(
         &mut self,
-        request: &shared::v1::Token,
-    ) -> ::core::result::Result<::prost::alloc::string::String, ::ipc::Error> {
+        request: shared::v1::Token,
+    ) -> ::ipc::blocking::Unary<'_, shared::v1::Token, ::prost::alloc::string::String> {
         self.inner.unary(&EDGE_METHODS[4], request)
     }
     /// Calls `Edge/FromHere`.
     pub fn from_here(
         &mut self,
-        request: &Option,
-    ) -> ::core::result::Result<Send, ::ipc::Error> {
+        request: Option,
+    ) -> ::ipc::blocking::Unary<'_, Option, Send> {
         self.inner.unary(&EDGE_METHODS[5], request)
     }
     /// Calls `Edge/IntoThere`.
     pub fn into_there(
         &mut self,
-        request: &Option,
-    ) -> ::core::result::Result<T, ::ipc::Error> {
+        request: Option,
+    ) -> ::ipc::blocking::Unary<'_, Option, T> {
         self.inner.unary(&EDGE_METHODS[6], request)
     }
     /// Calls `Edge/IsReady`.
     pub fn is_ready(
         &mut self,
-        request: &Option,
-    ) -> ::core::result::Result<Result, ::ipc::Error> {
+        request: Option,
+    ) -> ::ipc::blocking::Unary<'_, Option, Result> {
         self.inner.unary(&EDGE_METHODS[7], request)
     }
     /// Calls `Edge/Arc`.
     pub fn arc(
         &mut self,
-        request: &Option,
-    ) -> ::core::result::Result<Option, ::ipc::Error> {
+        request: Option,
+    ) -> ::ipc::blocking::Unary<'_, Option, Option> {
         self.inner.unary(&EDGE_METHODS[8], request)
     }
     /// Calls `Edge/Unary`.
     pub fn unary(
         &mut self,
-        request: &Option,
-    ) -> ::core::result::Result<::ipc::blocking::Receiver<'_, Option>, ::ipc::Error> {
+        request: Option,
+    ) -> ::ipc::blocking::ServerStreaming<'_, Option, Option> {
         self.inner.server_streaming(&EDGE_METHODS[9], request)
     }
     /// Calls `Edge/FmtDebug`.
     pub fn fmt_debug(
         &mut self,
-        request: &Option,
-    ) -> ::core::result::Result<Option, ::ipc::Error> {
+        request: Option,
+    ) -> ::ipc::blocking::Unary<'_, Option, Option> {
         self.inner.unary(&EDGE_METHODS[10], request)
     }
     /// Calls `Edge/Call`.
     pub fn call(
         &mut self,
-        request: &shared::v1::token::Kind,
-    ) -> ::core::result::Result<Option, ::ipc::Error> {
+        request: shared::v1::token::Kind,
+    ) -> ::ipc::blocking::Unary<'_, shared::v1::token::Kind, Option> {
         self.inner.unary(&EDGE_METHODS[11], request)
     }
     /// Calls `Edge/Client`.
     pub fn client_(
         &mut self,
-        request: &Option,
-    ) -> ::core::result::Result<Option, ::ipc::Error> {
+        request: Option,
+    ) -> ::ipc::blocking::Unary<'_, Option, Option> {
         self.inner.unary(&EDGE_METHODS[12], request)
     }
 }
@@ -776,8 +768,8 @@ impl OldEdgeBlockingClient {
     /// Calls `OldEdge/Send`.
     pub fn send(
         &mut self,
-        request: &Option,
-    ) -> ::core::result::Result<Result, ::ipc::Error> {
+        request: Option,
+    ) -> ::ipc::blocking::Unary<'_, Option, Result> {
         self.inner.unary(&OLD_EDGE_METHODS[0], request)
     }
 }

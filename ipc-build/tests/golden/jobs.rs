@@ -433,8 +433,8 @@ impl JobsBlockingClient {
     /// ```
     pub fn submit(
         &mut self,
-        request: &SubmitRequest,
-    ) -> ::core::result::Result<SubmitReply, ::ipc::Error> {
+        request: SubmitRequest,
+    ) -> ::ipc::blocking::Unary<'_, SubmitRequest, SubmitReply> {
         self.inner.unary(&JOBS_METHODS[0], request)
     }
     /// Reports progress until the job ends.
@@ -442,57 +442,47 @@ impl JobsBlockingClient {
     /// The first message is the state at the time of the call; see \[Progress\].
     pub fn watch(
         &mut self,
-        request: &WatchRequest,
-    ) -> ::core::result::Result<::ipc::blocking::Receiver<'_, Progress>, ::ipc::Error> {
+        request: WatchRequest,
+    ) -> ::ipc::blocking::ServerStreaming<'_, WatchRequest, Progress> {
         self.inner.server_streaming(&JOBS_METHODS[1], request)
     }
     /// Stores a file for a job to come.
     ///
     /// Only for the user that the serving process runs as, and root.
-    pub fn upload(
-        &mut self,
-    ) -> ::core::result::Result<
-        ::ipc::blocking::Upload<'_, Chunk, Summary>,
-        ::ipc::Error,
-    > {
+    pub fn upload(&mut self) -> ::ipc::blocking::ClientStreaming<'_, Chunk, Summary> {
         self.inner.client_streaming(&JOBS_METHODS[2])
     }
     /// Talks to a running job.
     ///
     /// Only for administrators and root.
-    pub fn attach(
-        &mut self,
-    ) -> ::core::result::Result<
-        ::ipc::blocking::Exchange<'_, Line, Line>,
-        ::ipc::Error,
-    > {
+    pub fn attach(&mut self) -> ::ipc::blocking::Bidirectional<'_, Line, Line> {
         self.inner.bidirectional(&JOBS_METHODS[3])
     }
     /// Writes a line into the log.
     ///
     /// One-way: the caller learns neither when nor whether it ran.
-    pub fn note(&mut self, request: &Line) -> ::core::result::Result<(), ::ipc::Error> {
+    pub fn note(&mut self, request: Line) -> ::ipc::blocking::OneWay<'_, Line> {
         self.inner.one_way(&JOBS_METHODS[4], request)
     }
     /// Forgets every finished job.
     ///
     /// Only for root.
-    pub fn purge(&mut self, request: &()) -> ::core::result::Result<(), ::ipc::Error> {
+    pub fn purge(&mut self, request: ()) -> ::ipc::blocking::Unary<'_, (), ()> {
         self.inner.unary(&JOBS_METHODS[5], request)
     }
     /// Starts a job without a name. Use `Submit`.
     #[deprecated]
     pub fn start(
         &mut self,
-        request: &SubmitRequest,
-    ) -> ::core::result::Result<SubmitReply, ::ipc::Error> {
+        request: SubmitRequest,
+    ) -> ::ipc::blocking::Unary<'_, SubmitRequest, SubmitReply> {
         self.inner.unary(&JOBS_METHODS[6], request)
     }
     /// Commented behind.
     pub fn uncommented(
         &mut self,
-        request: &WatchRequest,
-    ) -> ::core::result::Result<SubmitReply, ::ipc::Error> {
+        request: WatchRequest,
+    ) -> ::ipc::blocking::Unary<'_, WatchRequest, SubmitReply> {
         self.inner.unary(&JOBS_METHODS[7], request)
     }
 }

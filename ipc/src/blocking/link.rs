@@ -12,14 +12,12 @@ use crate::conn::io::{Read, Writer, receive};
 use crate::conn::{Core, Ending, Flushed, Wakes, deadline_after, end_of, not_opened, now, unsent};
 use crate::error::{ConnectionError, Error, Failure, Outcome};
 use crate::limits::Limits;
-use crate::metadata::Metadata;
 use crate::method::Method;
-use crate::outgoing::{Encode, body, judge, opening};
+use crate::outgoing::{Encode, Options, body, late, opening};
 use crate::path::SocketPath;
 use crate::peer::Peer;
 use crate::policy::ResolvedPolicy;
 use crate::pool::Pool;
-use crate::request::decode;
 use crate::socket;
 use crate::status::{Code, Status};
 use crate::sync::Arc;
@@ -75,33 +73,23 @@ impl Link {
     }
 
     /// Opens a call and sends what is there to send.
-    pub(super) fn open<M: Message>(
+    pub(super) fn open(
         &mut self,
         method: &'static Method,
-        timeout: Option<Duration>,
-        request: Option<&M>,
-    ) -> Result<Key, Error> {
+        options: Options,
+        request: Option<Encode<'_>>,
+    ) -> Result<Key, Failure> {
         if let Some(reason) = &self.core.over {
-            return Err(Failure::lost(reason, Outcome::NotSent).into());
+            return Err(Failure::lost(reason, Outcome::NotSent));
         }
-        let deadline = timeout.and_then(|_| deadline_after(now(), timeout));
-        let mut write = |out: &mut BytesMut| {
-            request
-                .into_iter()
-                .for_each(|request| request.encode_raw(out));
-        };
-        let body = request.map(|request| {
-            let len = request.encoded_len();
-            body(
-                &self.pool,
-                Encode {
-                    len,
-                    write: &mut write,
-                },
-            )
-        });
-        let timing = deadline.map(|deadline| (deadline, now()));
-        let open = opening(method, Metadata::default(), body, timing);
+        let begun = now();
+        let deadline = deadline_after(begun, options.timeout);
+        if deadline.is_some_and(|deadline| deadline <= begun) {
+            return Err(late());
+        }
+        let body = request.map(|request| body(&self.pool, request));
+        let timing = deadline.map(|deadline| (deadline, begun));
+        let open = opening(method, options.metadata, body, timing);
         let key = self.core.engine.open(open).map_err(not_opened)?;
         self.flush();
         Ok(key)
@@ -133,22 +121,9 @@ impl Link {
         self.flush();
     }
 
-    /// Waits for the one answer of a call, and lets go of it.
-    pub(super) fn answer<M: Message + Default>(&mut self, key: Key) -> Result<M, Error> {
-        let answer = self.only_answer(key);
-        self.release(key);
-        answer
-    }
-
-    /// Waits for the one answer of a call.
-    pub(super) fn only_answer<M: Message + Default>(&mut self, key: Key) -> Result<M, Error> {
-        let (body, _) = judge(self.answered(key))?;
-        Ok(decode(body)?)
-    }
-
-    /// The one message of an answer, if there is one, with how the call ended; `None` if
-    /// there are two.
-    fn answered(&mut self, key: Key) -> Option<(Option<Whole>, Ending)> {
+    /// Waits for the end of a call, and takes the one message of its answer, if there is
+    /// one; `None` if there are two.
+    pub(super) fn answer(&mut self, key: Key) -> Option<(Option<Whole>, Ending)> {
         loop {
             let Some(slot) = self.core.engine.user_mut(key) else {
                 return Some((None, self.core.forgotten()));
@@ -187,15 +162,14 @@ impl Link {
         }
     }
 
-    /// Waits until a one-way call has left as a whole, and lets go of it.
-    pub(super) fn sent(&mut self, key: Key) -> Result<(), Error> {
+    /// Waits until a one-way call has left as a whole.
+    pub(super) fn sent(&mut self, key: Key) -> Result<(), Failure> {
         while !self.core.engine.is_done(key) && self.core.over.is_none() {
             self.wait(Interest::Read);
         }
         let slot = self.core.engine.user_mut(key);
         let ending = slot.and_then(|slot| slot.ending.take());
-        self.release(key);
-        ending.map_or(Ok(()), |ending| Err(ending.into_failure().into()))
+        ending.map_or(Ok(()), |ending| Err(ending.into_failure()))
     }
 
     /// Lets go of a call; an open one is cancelled.

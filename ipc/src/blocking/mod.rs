@@ -1,10 +1,14 @@
 //! A client without a runtime, for command-line tools and installers.
 //!
 //! One thread uses one client: every call borrows it until it is over. It answers pings and
-//! refuses calls of the peer while it waits, and only then.
+//! refuses calls of the peer while it waits, and only then. Calls read as those of the
+//! asynchronous [`Client`](crate::Client) do, with `send` where those are awaited:
+//! `jobs.submit(request).deadline(second).send()?`.
 
 mod handshake;
+mod held;
 mod link;
+mod request;
 mod stream;
 
 use std::fmt;
@@ -13,6 +17,7 @@ use std::time::Duration;
 use prost::Message;
 
 use self::link::Link;
+pub use self::request::{Bidirectional, ClientStreaming, OneWay, Request, ServerStreaming, Unary};
 pub use self::stream::{Exchange, Receiver, Upload};
 use crate::error::Error;
 use crate::limits::Limits;
@@ -45,98 +50,59 @@ impl Client {
         self.link.peer()
     }
 
-    fn timeout_of(&self, method: &Method) -> Option<Duration> {
-        self.timeout.filter(|_| method.is_bounded())
-    }
-
     /// Calls a method that takes one message and gives one.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Call`] with the status and the [`Outcome`](crate::Outcome).
-    pub fn unary<Req, Res>(&mut self, method: &'static Method, request: &Req) -> Result<Res, Error>
+    pub fn unary<Req, Res>(&mut self, method: &'static Method, request: Req) -> Unary<'_, Req, Res>
     where
         Req: Message,
         Res: Message + Default,
     {
-        let key = self
-            .link
-            .open(method, self.timeout_of(method), Some(request))?;
-        self.link.answer(key)
+        Request::new(&mut self.link, method, self.timeout, request)
     }
 
     /// Calls a method that takes one message and gives many.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Call`] if the call cannot be sent.
     pub fn server_streaming<Req, Res>(
         &mut self,
         method: &'static Method,
-        request: &Req,
-    ) -> Result<Receiver<'_, Res>, Error>
+        request: Req,
+    ) -> ServerStreaming<'_, Req, Res>
     where
         Req: Message,
         Res: Message + Default,
     {
-        let key = self
-            .link
-            .open(method, self.timeout_of(method), Some(request))?;
-        Ok(Receiver::new(&mut self.link, key))
+        Request::new(&mut self.link, method, self.timeout, request)
     }
 
     /// Calls a method that takes many messages and gives one.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Call`] if the call cannot be sent.
     pub fn client_streaming<Req, Res>(
         &mut self,
         method: &'static Method,
-    ) -> Result<Upload<'_, Req, Res>, Error>
+    ) -> ClientStreaming<'_, Req, Res>
     where
         Req: Message,
         Res: Message + Default,
     {
-        let key = self
-            .link
-            .open(method, self.timeout_of(method), None::<&()>)?;
-        Ok(Upload::new(&mut self.link, key))
+        Request::new(&mut self.link, method, self.timeout, ())
     }
 
     /// Calls a method that takes many messages and gives many.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Call`] if the call cannot be sent.
     pub fn bidirectional<Req, Res>(
         &mut self,
         method: &'static Method,
-    ) -> Result<Exchange<'_, Req, Res>, Error>
+    ) -> Bidirectional<'_, Req, Res>
     where
         Req: Message,
         Res: Message + Default,
     {
-        let key = self
-            .link
-            .open(method, self.timeout_of(method), None::<&()>)?;
-        Ok(Exchange::new(&mut self.link, key))
+        Request::new(&mut self.link, method, self.timeout, ())
     }
 
-    /// Calls a method that gives no answer; returns once the request has left.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Call`] if the call cannot be sent.
+    /// Calls a method that gives no answer.
     pub fn one_way<Req: Message>(
         &mut self,
         method: &'static Method,
-        request: &Req,
-    ) -> Result<(), Error> {
-        let key = self
-            .link
-            .open(method, self.timeout_of(method), Some(request))?;
-        self.link.sent(key)
+        request: Req,
+    ) -> OneWay<'_, Req> {
+        Request::new(&mut self.link, method, self.timeout, request)
     }
 }
 
@@ -166,8 +132,9 @@ impl ClientBuilder {
         self
     }
 
-    /// A deadline for every call that has one answer or none. A stream of answers has none,
-    /// because it may be meant to last. Default: none.
+    /// A deadline for every call that has one answer or none; a call may choose its own.
+    /// A stream of answers has none unless it chooses one, because it may be meant to last.
+    /// Default: none.
     pub fn deadline(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self

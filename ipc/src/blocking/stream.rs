@@ -6,23 +6,25 @@ use std::marker::PhantomData;
 
 use prost::Message;
 
-use super::link::Link;
+use super::held::Held;
 use crate::conn::Ending;
 use crate::error::Error;
-use crate::request::decode;
-use crate::wire::Key;
+use crate::metadata::Metadata;
+use crate::request::{Reply, decode};
 
 /// The messages of one call, in order.
 pub struct Receiver<'a, T> {
-    call: Open<'a>,
+    call: Held<'a>,
+    trailers: Metadata,
     over: bool,
     message: PhantomData<fn() -> T>,
 }
 
 impl<'a, T: Message + Default> Receiver<'a, T> {
-    pub(super) const fn new(link: &'a mut Link, key: Key) -> Self {
+    pub(super) fn new(call: Held<'a>) -> Self {
         Self {
-            call: Open { link, key },
+            call,
+            trailers: Metadata::default(),
             over: false,
             message: PhantomData,
         }
@@ -37,9 +39,26 @@ impl<'a, T: Message + Default> Receiver<'a, T> {
         if self.over {
             return Ok(None);
         }
-        let message = self.call.recv();
+        let message = self.take();
         self.over = !matches!(message, Ok(Some(_)));
         message
+    }
+
+    fn take(&mut self) -> Result<Option<T>, Error> {
+        match self.call.link.next(self.call.key) {
+            Ok(whole) => Ok(Some(decode(whole.bytes)?)),
+            Err(Ending::Peer(end)) if end.code == 0 => {
+                self.trailers = Metadata::from_entries(end.metadata);
+                Ok(None)
+            }
+            Err(ending) => Err(ending.into_failure().into()),
+        }
+    }
+
+    /// Metadata that came with the end of the stream; empty before.
+    #[must_use]
+    pub const fn metadata(&self) -> &Metadata {
+        &self.trailers
     }
 }
 
@@ -53,14 +72,14 @@ impl<T: Message + Default> Iterator for Receiver<'_, T> {
 
 /// Sends many messages and waits for one answer.
 pub struct Upload<'a, Req, Res> {
-    call: Open<'a>,
+    call: Held<'a>,
     messages: PhantomData<fn(Req) -> Res>,
 }
 
 impl<'a, Req: Message, Res: Message + Default> Upload<'a, Req, Res> {
-    pub(super) const fn new(link: &'a mut Link, key: Key) -> Self {
+    pub(super) const fn new(call: Held<'a>) -> Self {
         Self {
-            call: Open { link, key },
+            call,
             messages: PhantomData,
         }
     }
@@ -80,24 +99,30 @@ impl<'a, Req: Message, Res: Message + Default> Upload<'a, Req, Res> {
     ///
     /// [`Error::Call`] with the status.
     pub fn finish(self) -> Result<Res, Error> {
-        let Open { link, key } = &mut { self.call };
-        link.end(*key);
-        link.only_answer(*key)
+        self.reply().map(|reply| reply.body)
+    }
+
+    /// Like [`Self::finish`], with the metadata beside the answer.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Call`] with the status.
+    pub fn reply(self) -> Result<Reply<Res>, Error> {
+        self.call.link.end(self.call.key);
+        self.call.reply()
     }
 }
 
 /// Sends and receives on one call.
 pub struct Exchange<'a, Req, Res> {
-    call: Open<'a>,
-    over: bool,
-    messages: PhantomData<fn(Req) -> Res>,
+    answers: Receiver<'a, Res>,
+    messages: PhantomData<fn(Req)>,
 }
 
 impl<'a, Req: Message, Res: Message + Default> Exchange<'a, Req, Res> {
-    pub(super) const fn new(link: &'a mut Link, key: Key) -> Self {
+    pub(super) fn new(call: Held<'a>) -> Self {
         Self {
-            call: Open { link, key },
-            over: false,
+            answers: Receiver::new(call),
             messages: PhantomData,
         }
     }
@@ -109,12 +134,14 @@ impl<'a, Req: Message, Res: Message + Default> Exchange<'a, Req, Res> {
     ///
     /// [`Error::Call`] once the call is over.
     pub fn send(&mut self, message: &Req) -> Result<(), Error> {
-        self.call.link.send(self.call.key, message)
+        let Held { link, key } = &mut self.answers.call;
+        link.send(*key, message)
     }
 
     /// Ends our direction; the peer's goes on.
     pub fn finish_sending(&mut self) {
-        self.call.link.end(self.call.key);
+        let Held { link, key } = &mut self.answers.call;
+        link.end(*key);
     }
 
     /// Waits for the next message; `Ok(None)` once the peer has ended the call.
@@ -123,34 +150,13 @@ impl<'a, Req: Message, Res: Message + Default> Exchange<'a, Req, Res> {
     ///
     /// [`Error::Call`] if the call failed, after all messages that arrived before.
     pub fn recv(&mut self) -> Result<Option<Res>, Error> {
-        if self.over {
-            return Ok(None);
-        }
-        let message = self.call.recv();
-        self.over = !matches!(message, Ok(Some(_)));
-        message
+        self.answers.recv()
     }
-}
 
-/// A hold on one open call.
-struct Open<'a> {
-    link: &'a mut Link,
-    key: Key,
-}
-
-impl Open<'_> {
-    fn recv<T: Message + Default>(&mut self) -> Result<Option<T>, Error> {
-        match self.link.next(self.key) {
-            Ok(whole) => Ok(Some(decode(whole.bytes)?)),
-            Err(Ending::Peer(end)) if end.code == 0 => Ok(None),
-            Err(ending) => Err(ending.into_failure().into()),
-        }
-    }
-}
-
-impl Drop for Open<'_> {
-    fn drop(&mut self) {
-        self.link.release(self.key);
+    /// Metadata that came with the end of the call; empty before.
+    #[must_use]
+    pub const fn metadata(&self) -> &Metadata {
+        self.answers.metadata()
     }
 }
 

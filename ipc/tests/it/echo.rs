@@ -116,9 +116,7 @@ impl Service for Echo {
         match method {
             0 => incoming.unary(move |call: Call<Text>| async move {
                 seen.echoes.fetch_add(1, Ordering::Relaxed);
-                if let Some(value) = call.metadata.get("echo") {
-                    call.answer_with("echoed", value.clone());
-                }
+                echo(&call);
                 Ok(call.body)
             }),
             1 => incoming.server_streaming(move |call, out| many(seen, call, out)),
@@ -146,6 +144,13 @@ impl Service for Echo {
             }),
             _ => incoming.unimplemented(),
         }
+    }
+}
+
+/// Sends metadata back, if there is any to be sent.
+fn echo<T>(call: &Call<T>) {
+    if let Some(value) = call.metadata.get("echo") {
+        call.answer_with("echoed", value.clone());
     }
 }
 
@@ -198,6 +203,7 @@ async fn deaf(seen: Arc<Seen>, call: Call<Receiver<Text>>) -> Result<Text, Statu
 }
 
 async fn sum(mut call: Call<Receiver<Text>>) -> Result<Text, Status> {
+    echo(&call);
     let mut sum = 0;
     while let Some(text) = call.body.recv().await? {
         sum += text.count;
@@ -206,6 +212,7 @@ async fn sum(mut call: Call<Receiver<Text>>) -> Result<Text, Status> {
 }
 
 async fn chat(mut call: Call<Receiver<Text>>, out: Sender<Text>) -> Result<(), Status> {
+    echo(&call);
     while let Some(text) = call.body.recv().await? {
         out.send(text).await?;
     }

@@ -1,6 +1,7 @@
 //! Servers that break the rules, against our client.
 
 use std::os::unix::net::UnixListener;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use ipc::wire::messages::{Cancel, End, GoAway, Welcome};
@@ -11,26 +12,55 @@ use prost::Message;
 use crate::raw::{PREFACE, Raw, frame, generous};
 use crate::support::*;
 
-/// A client of a server that is only bytes, which `serve` plays in a thread of its own.
+/// A server that is only bytes, which a thread of its own plays.
+struct Fake {
+    path: SocketPath,
+    _folder: tempfile::TempDir,
+    serving: JoinHandle<()>,
+}
+
+impl Fake {
+    fn start(serve: impl FnOnce(&mut Raw) + Send + 'static) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().canonicalize().unwrap().join("d.sock");
+        let listener = UnixListener::bind(&path).unwrap();
+        let serving = std::thread::spawn(move || {
+            let mut raw = Raw::new(listener.accept().unwrap().0);
+            serve(&mut raw);
+        });
+        Self {
+            path: SocketPath::at(path).unwrap(),
+            _folder: folder,
+            serving,
+        }
+    }
+}
+
+/// A client of a server that is only bytes.
 pub(crate) fn client_of(
     serve: impl FnOnce(&mut Raw) + Send + 'static,
     call: impl AsyncFnOnce(Result<Client, Error>),
 ) {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().canonicalize().unwrap().join("d.sock");
-    let listener = UnixListener::bind(&path).unwrap();
-    let serving = std::thread::spawn(move || {
-        let mut raw = Raw::new(listener.accept().unwrap().0);
-        serve(&mut raw);
-    });
+    let fake = Fake::start(serve);
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     runtime.enable_all().build().unwrap().block_on(async {
-        let client = Client::builder(SocketPath::at(&path).unwrap())
+        let client = Client::builder(fake.path.clone())
             .trust(Policy::any_user())
             .connect();
         call(soon(client).await).await;
     });
-    serving.join().unwrap();
+    fake.serving.join().unwrap();
+}
+
+/// The same without a runtime.
+pub(crate) fn blocking_client_of(
+    serve: impl FnOnce(&mut Raw) + Send + 'static,
+    call: impl FnOnce(Result<ipc::blocking::Client, Error>),
+) {
+    let fake = Fake::start(serve);
+    let client = ipc::blocking::Client::builder(fake.path.clone()).trust(Policy::any_user());
+    call(client.connect());
+    fake.serving.join().unwrap();
 }
 
 pub(crate) fn welcome() -> Welcome {
@@ -43,7 +73,7 @@ pub(crate) fn welcome() -> Welcome {
 }
 
 /// Plays the server's part of a good handshake.
-fn greet(raw: &mut Raw, welcome: &Welcome) {
+pub(crate) fn greet(raw: &mut Raw, welcome: &Welcome) {
     raw.preface();
     raw.until(Kind::Hello);
     raw.send(&PREFACE);
@@ -51,7 +81,7 @@ fn greet(raw: &mut Raw, welcome: &Welcome) {
     assert_eq!(raw.next().unwrap().header.kind, Kind::Confirm);
 }
 
-fn answer(id: u32, flags: Flags, message: &Text) -> Vec<u8> {
+pub(crate) fn answer(id: u32, flags: Flags, message: &Text) -> Vec<u8> {
     frame(Kind::Message, id, flags, &message.encode_to_vec())
 }
 
