@@ -1,7 +1,7 @@
 //! One connection, driven by the thread that waits for it.
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use prost::Message;
@@ -79,26 +79,37 @@ impl Link {
         options: Options,
         request: Option<Encode<'_>>,
     ) -> Result<Key, Failure> {
-        if let Some(reason) = &self.core.over {
-            return Err(Failure::lost(reason, Outcome::NotSent));
-        }
-        let begun = now();
-        let deadline = deadline_after(begun, options.timeout);
-        if deadline.is_some_and(|deadline| deadline <= begun) {
-            return Err(late());
-        }
+        let deadline = deadline_after(now(), options.timeout);
+        self.clear(deadline)?;
         let body = request.map(|request| body(&self.pool, request));
-        let timing = deadline.map(|deadline| (deadline, begun));
+        let timing = deadline.map(|deadline| (deadline, now()));
         let open = opening(method, options.metadata, body, timing);
         let key = self.core.engine.open(open).map_err(not_opened)?;
-        self.flush();
+        self.flush(key);
         Ok(key)
+    }
+
+    /// Writes what calls before have left behind, so that it does not grow.
+    fn clear(&mut self, deadline: Option<Instant>) -> Result<(), Failure> {
+        loop {
+            let flushed = self.core.flush_or_block(&mut Wakes::default());
+            if let Some(reason) = &self.core.over {
+                return Err(Failure::lost(reason, Outcome::NotSent));
+            }
+            if has_passed(deadline) {
+                return Err(late());
+            }
+            if flushed == Flushed::All {
+                return Ok(());
+            }
+            self.wait(Interest::Either, deadline);
+        }
     }
 
     /// Sends a message of an open call, once those before it have left.
     pub(super) fn send<M: Message>(&mut self, key: Key, message: &M) -> Result<(), Error> {
         while self.core.engine.is_blocked(key) && self.core.over.is_none() {
-            self.wait(Interest::Read);
+            self.wait(Interest::Read, None);
         }
         let len = message.encoded_len();
         let mut write = |out: &mut BytesMut| message.encode_raw(out);
@@ -111,14 +122,14 @@ impl Link {
         );
         let sent = self.core.engine.send(key, body, false);
         sent.map_err(|error| unsent(&mut self.core, key, error))?;
-        self.flush();
+        self.flush(key);
         Ok(())
     }
 
     /// Ends our direction of a call.
     pub(super) fn end(&mut self, key: Key) {
         self.core.engine.end(key, &End::default());
-        self.flush();
+        self.flush(key);
     }
 
     /// Waits for the end of a call, and takes the one message of its answer, if there is
@@ -134,7 +145,7 @@ impl Link {
             if let Some(ending) = slot.ending.take() {
                 return Some((slot.pop(), ending));
             }
-            self.wait(Interest::Read);
+            self.wait(Interest::Read, None);
         }
     }
 
@@ -151,13 +162,13 @@ impl Link {
             if let Some(ending) = &slot.ending {
                 return Err(ending.clone());
             }
-            self.wait(Interest::Read);
+            self.wait(Interest::Read, None);
         }
     }
 
     fn consumed(&mut self, key: Key, cost: u32) {
         match self.core.engine.consumed(key, cost) {
-            Ok(()) => self.flush(),
+            Ok(()) => self.flush(key),
             Err(violation) => self.fail(violation.into()),
         }
     }
@@ -165,34 +176,46 @@ impl Link {
     /// Waits until a one-way call has left as a whole.
     pub(super) fn sent(&mut self, key: Key) -> Result<(), Failure> {
         while !self.core.engine.is_done(key) && self.core.over.is_none() {
-            self.wait(Interest::Read);
+            self.wait(Interest::Read, None);
         }
+        self.flush(key);
+        let waits = self.core.over.is_none() && !self.core.is_flushed();
         let slot = self.core.engine.user_mut(key);
         let ending = slot.and_then(|slot| slot.ending.take());
+        // What waits for room goes on, with the next call.
+        let ending = ending.or_else(|| waits.then_some(Ending::Expired(true)));
         ending.map_or(Ok(()), |ending| Err(ending.into_failure()))
     }
 
-    /// Lets go of a call; an open one is cancelled.
+    /// Lets go of a call; an open one is cancelled. Does not wait for a peer that does not
+    /// read: it is told when the next call has made room.
     pub(super) fn release(&mut self, key: Key) {
         if !self.core.engine.is_done(key) {
             self.core.engine.cancel(key, Code::Cancelled.to_u32());
         }
         self.core.engine.release(key);
-        self.flush();
+        self.core.flush_or_block(&mut Wakes::default());
     }
 
-    /// Writes all there is; while the peer does not read, reads what it sends.
-    fn flush(&mut self) {
-        while self.core.over.is_none() && self.core.flush(&mut Wakes::default()) == Flushed::Blocked
+    /// Writes all there is; while the peer does not read, reads what it sends. Stops when
+    /// the call is over, or its time.
+    fn flush(&mut self, key: Key) {
+        while self.core.over.is_none()
+            && self.core.flush_or_block(&mut Wakes::default()) == Flushed::Blocked
         {
-            self.core.blocked = self.core.blocked.or_else(|| Some(now()));
-            self.wait(Interest::Either);
+            // The engine forgets the deadline of a one-way call that has moved to the output.
+            let deadline = self.core.engine.deadline(key);
+            let slot = self.core.engine.user_mut(key);
+            if has_passed(deadline) || slot.is_none_or(|slot| slot.ending.is_some()) {
+                return;
+            }
+            self.wait(Interest::Either, deadline);
         }
     }
 
     /// Waits until the socket is ready or a deadline has passed, and takes what came. What
     /// could not be written goes on as soon as there is room.
-    fn wait(&mut self, interest: Interest) {
+    fn wait(&mut self, interest: Interest, deadline: Option<Instant>) {
         let now = now();
         let interest = if self.core.is_flushed() {
             interest
@@ -204,8 +227,8 @@ impl Link {
             .core
             .blocked
             .and_then(|since| since.checked_add(self.limits.write));
-        let deadline = self.core.engine.poll_deadline();
-        let until = deadline.into_iter().chain(write).min();
+        let engine = self.core.engine.poll_deadline();
+        let until = deadline.into_iter().chain(engine).chain(write).min();
         let timeout = until.map(|until| until.saturating_duration_since(now));
         if let Err(reason) = self.turn(interest, timeout) {
             self.fail(reason);
@@ -277,6 +300,10 @@ impl Link {
         }
         self.core.close(reason, &mut Wakes::default());
     }
+}
+
+fn has_passed(deadline: Option<Instant>) -> bool {
+    deadline.is_some_and(|deadline| deadline <= now())
 }
 
 /// Bytes read at once.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ipc::blocking::{Client, ClientBuilder};
-use ipc::wire::messages::Cancel;
+use ipc::wire::messages::{Cancel, Welcome};
 use ipc::wire::{Flags, Kind};
 use ipc::{Code, Error, Outcome, Policy, SocketPath};
 use prost::Message;
@@ -238,6 +238,13 @@ async fn a_stream_of_answers_ends_at_its_own_deadline_alone() {
         let chat = client.bidirectional::<Text, Text>(CHAT);
         let own = chat.deadline(Duration::from_millis(50)).send();
         assert_eq!(told(own.unwrap().recv()), LATE);
+
+        let call = client.client_streaming::<Text, Text>(DEAF);
+        let mut upload = call.deadline(Duration::from_millis(50)).send().unwrap();
+        let part = text(&"x".repeat(50_000));
+        let error = std::iter::repeat_with(|| upload.send(&part)).find_map(Result::err);
+        assert_eq!(told::<()>(Err(error.unwrap())), LATE);
+        assert_eq!(told(upload.finish()), LATE);
     })
     .await;
 }
@@ -288,5 +295,69 @@ fn a_deadline_that_passes_cancels_the_call_and_leaves_the_connection() {
         assert_eq!(told(call.deadline(Duration::from_millis(20)).send()), LATE);
         let answer = client.unary::<_, Text>(ECHO, text("")).send().unwrap();
         assert_eq!(answer.text, "in time");
+    });
+}
+
+/// A server that lets everything be sent at once.
+fn greedy() -> Welcome {
+    let mut greedy = welcome();
+    greedy.limits.as_mut().unwrap().initial_credit = 1 << 30;
+    greedy
+}
+
+#[test]
+fn a_deadline_holds_although_the_peer_does_not_read() {
+    // [CAN-2]
+    let (read, reads) = std::sync::mpsc::channel::<()>();
+    let serve = move |raw: &mut Raw| {
+        greet(raw, &greedy());
+        reads.recv().unwrap();
+        let last = loop {
+            let came = raw.next().unwrap();
+            let unsent = came.payload.windows(6).any(|part| part == b"unsent");
+            assert!(!unsent, "the caller was told so");
+            if came.payload.ends_with(b"again") {
+                break came.header.call;
+            }
+        };
+        raw.send(&answer(last, Flags::END, &text("here")));
+    };
+    blocking_client_of(serve, |client| {
+        let mut client = client.unwrap();
+        let brief = Duration::from_millis(20);
+        // Notes fill the socket; the one that does not fit as a whole is there in part.
+        let large = text(&"x".repeat(60_000));
+        let mut note = || client.one_way(NOTE, large.clone()).deadline(brief).send();
+        let error = std::iter::repeat_with(&mut note).find_map(Result::err);
+        assert_eq!(told::<()>(Err(error.unwrap())), LATE);
+        let unsent = client.one_way(NOTE, text("unsent")).deadline(brief);
+        assert_eq!(told(unsent.send()), UNSENT);
+        let unsent = client.unary::<_, Text>(ECHO, text("unsent"));
+        assert_eq!(told(unsent.deadline(brief).send()), UNSENT);
+        read.send(()).unwrap();
+        let answer = client.unary::<_, Text>(ECHO, text("again")).send().unwrap();
+        assert_eq!(answer.text, "here");
+    });
+}
+
+#[test]
+fn a_large_request_that_the_peer_does_not_read_is_cancelled_in_time() {
+    let (read, reads) = std::sync::mpsc::channel::<()>();
+    let serve = move |raw: &mut Raw| {
+        greet(raw, &greedy());
+        reads.recv().unwrap();
+        let cancel = raw.until(Kind::Cancel);
+        assert_eq!(cancel.header.call, 1);
+        assert_eq!(raw.until(Kind::Call).header.call, 3);
+        raw.send(&answer(3, Flags::END, &text("here")));
+    };
+    blocking_client_of(serve, |client| {
+        let mut client = client.unwrap();
+        let large = text(&"x".repeat(3 << 20));
+        let call = client.unary::<_, Text>(ECHO, large);
+        assert_eq!(told(call.deadline(Duration::from_millis(50)).send()), LATE);
+        read.send(()).unwrap();
+        let answer = client.unary::<_, Text>(ECHO, text("again")).send().unwrap();
+        assert_eq!(answer.text, "here");
     });
 }
