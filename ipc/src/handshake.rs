@@ -141,7 +141,13 @@ async fn within<T>(deadline: Instant, step: impl Future<Output = T>) -> Result<T
 
 async fn read(reader: &Reader, input: &mut BytesMut) -> Result<(), ConnectionError> {
     input.reserve(1024);
-    match poll_fn(|cx| reader.poll_read(cx, input)).await? {
+    let read = poll_fn(|cx| reader.poll_read(cx, input)).await?;
+    heard(read, input)
+}
+
+/// What a read means in the middle of a handshake.
+pub(crate) fn heard(read: Read, input: &BytesMut) -> Result<(), ConnectionError> {
+    match read {
         Read::Eof if input.is_empty() => Err(ConnectionError::Closed),
         Read::Eof => Err(Violation::Truncated.into()),
         Read::Descriptors => Err(Violation::Descriptors.into()),
@@ -198,13 +204,13 @@ fn lost(error: io::Error) -> HandshakeError {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::conn::io::open;
     use crate::wire::Greeted;
 
     /// What a server has said that closed before it read anything.
-    fn said() -> BytesMut {
+    pub(crate) fn said() -> BytesMut {
         let local = Local::default();
         let (_, mut hello) = Connecting::start(&local);
         let greeted: Greeted = match Accepting::default().handle_input(&mut hello) {

@@ -6,17 +6,15 @@ use std::time::Instant;
 use bytes::{Buf, BytesMut};
 
 use super::link::READ;
-use crate::conn::io::{Read, Writer, receive};
+use crate::conn::io::{Writer, receive};
 use crate::conn::now;
 use crate::error::{ConnectionError, HandshakeError};
-use crate::handshake::{ended, give_up, say, turned_away};
+use crate::handshake::{ended, give_up, heard, say, turned_away};
 use crate::peer::Peer;
 use crate::policy::ResolvedPolicy;
 use crate::sync::Arc;
 use crate::sys::{self, Interest};
-use crate::wire::{
-    Connecting, Established, GoAwayCode, Local, Progress, Violation, farewell, turn_away,
-};
+use crate::wire::{Connecting, Established, GoAwayCode, Local, Progress, farewell, turn_away};
 
 /// A handshake under way.
 pub(super) struct Shake {
@@ -82,9 +80,7 @@ impl Shake {
         self.wait(Interest::Read)?;
         self.input.reserve(READ);
         Ok(match receive(&self.socket, &mut self.input) {
-            Ok(Read::Eof) => Err(ConnectionError::Closed),
-            Ok(Read::Descriptors) => Err(Violation::Descriptors.into()),
-            Ok(Read::More | Read::Drained | Read::Empty) => Ok(()),
+            Ok(read) => heard(read, &self.input),
             Err(error) => Err(error.into()),
         })
     }
@@ -98,5 +94,86 @@ impl Shake {
         polled
             .map(drop)
             .map_err(|error| HandshakeError::Lost(error.into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread::scope;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::handshake::tests::said;
+    use crate::policy::Policy;
+    use crate::sys::socket_pair;
+
+    fn shake(socket: OwnedFd, time: Duration) -> HandshakeError {
+        let mut shake = Shake {
+            socket: Arc::new(socket),
+            input: BytesMut::new(),
+            deadline: now() + time,
+        };
+        let trust = Policy::any_user().resolve().unwrap();
+        shake.run(&Local::default(), &trust).unwrap_err()
+    }
+
+    /// Fills a socket; says how much it took.
+    fn fill(socket: &OwnedFd) -> usize {
+        let mut sent = 0;
+        while let Ok(more) = sys::send(socket.as_fd(), &[0; 4_096]) {
+            sent += more;
+        }
+        sent
+    }
+
+    /// Reads so many bytes.
+    fn take(socket: &OwnedFd, len: usize) -> BytesMut {
+        let mut input = BytesMut::new();
+        while input.len() < len {
+            sys::poll(socket.as_fd(), Interest::Read, None).unwrap();
+            input.reserve(READ);
+            sys::receive(socket.as_fd(), &mut input).unwrap();
+        }
+        input
+    }
+
+    #[test]
+    fn the_last_words_of_a_server_are_read_although_nothing_can_be_written() {
+        // [TRN-6]
+        let (near, far) = socket_pair().unwrap();
+        let words = said();
+        assert_eq!(sys::send(far.as_fd(), &words).unwrap(), words.len());
+        drop(far);
+        match shake(near, Duration::from_secs(60)) {
+            HandshakeError::Lost(ConnectionError::GoneAway { code: 17, message }) => {
+                assert_eq!(message, "too slow");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_server_that_does_not_read_is_an_error_in_time() {
+        let (near, _far) = socket_pair().unwrap();
+        fill(&near);
+        let error = shake(near, Duration::from_millis(20));
+        assert!(matches!(error, HandshakeError::TimedOut), "{error:?}");
+    }
+
+    #[test]
+    fn what_does_not_fit_the_socket_goes_on_when_the_server_reads() {
+        let (near, far) = socket_pair().unwrap();
+        let (_, hello) = Connecting::start(&Local::default());
+        let expected = fill(&near) + hello.len();
+        let error = scope(|scope| {
+            scope.spawn(|| {
+                assert!(take(&far, expected).ends_with(&hello));
+                let refusal = turn_away(false, GoAwayCode::REFUSED, "not you");
+                sys::send(far.as_fd(), &refusal).unwrap();
+            });
+            shake(near, Duration::from_secs(60))
+        });
+        let refused = matches!(&error, HandshakeError::Refused(text) if text == "not you");
+        assert!(refused, "{error:?}");
     }
 }

@@ -13,14 +13,14 @@ use crate::raw::{PREFACE, Raw, frame, generous};
 use crate::support::*;
 
 /// A server that is only bytes, which a thread of its own plays.
-struct Fake {
-    path: SocketPath,
+pub(crate) struct Fake {
+    pub(crate) path: SocketPath,
+    pub(crate) serving: JoinHandle<()>,
     _folder: tempfile::TempDir,
-    serving: JoinHandle<()>,
 }
 
 impl Fake {
-    fn start(serve: impl FnOnce(&mut Raw) + Send + 'static) -> Self {
+    pub(crate) fn start(serve: impl FnOnce(&mut Raw) + Send + 'static) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().canonicalize().unwrap().join("d.sock");
         let listener = UnixListener::bind(&path).unwrap();
@@ -30,8 +30,8 @@ impl Fake {
         });
         Self {
             path: SocketPath::at(path).unwrap(),
-            _folder: folder,
             serving,
+            _folder: folder,
         }
     }
 }
@@ -89,21 +89,27 @@ fn end(id: u32, end: &End) -> Vec<u8> {
     frame(Kind::End, id, Flags::NONE, &end.encode_to_vec())
 }
 
-/// What the caller of a unary call is told for these bytes.
+/// What the caller of a unary call is told for these bytes, with a runtime and without.
 fn told(bytes: Vec<u8>) -> (Code, Outcome, bool) {
-    let mut told = None;
+    let (mut told, mut without) = (None, None);
+    let what = |error: Error| Some((error.code(), error.outcome(), error.is_interrupted()));
     let serve = move |raw: &mut Raw| {
         greet(raw, &welcome());
         assert_eq!(raw.until(Kind::Call).header.call, 1);
         raw.send(&bytes);
         while raw.next().is_some() {}
     };
-    client_of(serve, async |client| {
-        let error = soon(client.unwrap().unary::<_, Text>(ECHO, text("")).reply())
-            .await
-            .unwrap_err();
-        told = Some((error.code(), error.outcome(), error.is_interrupted()));
+    client_of(serve.clone(), async |client| {
+        let client = client.unwrap();
+        let call = client.unary::<_, Text>(ECHO, text(""));
+        told = what(soon(call.reply()).await.unwrap_err());
     });
+    blocking_client_of(serve, |client| {
+        let mut client = client.unwrap();
+        let call = client.unary::<_, Text>(ECHO, text(""));
+        without = what(call.reply().unwrap_err());
+    });
+    assert_eq!(without, told);
     told.unwrap()
 }
 

@@ -1,14 +1,18 @@
 //! Servers that break the handshake, against our client.
 
 use std::os::unix::net::UnixListener;
+use std::time::Duration;
 
 use ipc::wire::messages::{GoAway, Welcome};
-use ipc::wire::{Flags, Kind, Violation};
-use ipc::{Client, Code, ConnectionError, Error, HandshakeError, Outcome, Policy, SocketPath};
+use ipc::wire::{Flags, GoAwayCode, Kind, Violation};
+use ipc::{
+    Client, Code, ConnectionError, Error, HandshakeError, Outcome, Policy, SocketPath, blocking,
+};
 use prost::Message;
 
-use crate::hostile_server::{client_of, welcome};
+use crate::hostile_server::{Fake, blocking_client_of, client_of, welcome};
 use crate::raw::{PREFACE, Raw, frame};
+use crate::support::limits;
 
 fn handshake(error: Error) -> HandshakeError {
     match error {
@@ -17,19 +21,25 @@ fn handshake(error: Error) -> HandshakeError {
     }
 }
 
+/// What both clients, the one with a runtime and the one without, make of a server.
+fn meet(serve: impl FnOnce(&mut Raw) + Clone + Send + 'static, check: impl Fn(HandshakeError)) {
+    let check = |error: Error| {
+        assert_eq!(error.outcome(), Outcome::NotSent);
+        check(handshake(error));
+    };
+    client_of(serve.clone(), async |client| check(client.unwrap_err()));
+    blocking_client_of(serve, |client| check(client.unwrap_err()));
+}
+
 /// What a client makes of a server's first bytes.
-fn shakes(bytes: Vec<u8>, check: impl FnOnce(HandshakeError)) {
+fn shakes(bytes: Vec<u8>, check: impl Fn(HandshakeError)) {
     let serve = move |raw: &mut Raw| {
         raw.preface();
         raw.until(Kind::Hello);
         raw.send(&bytes);
         while raw.next().is_some() {}
     };
-    client_of(serve, async |client| {
-        let error = client.unwrap_err();
-        assert_eq!(error.outcome(), Outcome::NotSent);
-        check(handshake(error));
-    });
+    meet(serve, check);
 }
 
 #[test]
@@ -104,24 +114,81 @@ fn a_server_that_turns_the_client_away_is_quoted() {
 }
 
 #[test]
-fn a_server_that_hangs_up_or_says_nothing_is_an_error_in_time() {
-    client_of(
-        |raw| raw.preface(),
-        async |client| {
-            let error = handshake(client.unwrap_err());
-            let closed = matches!(error, HandshakeError::Lost(ConnectionError::Closed));
-            assert!(closed, "{error:?}");
-        },
-    );
+fn a_server_that_hangs_up_is_lost_and_in_the_middle_of_a_frame_is_named() {
+    let welcome = frame(Kind::Welcome, 0, Flags::NONE, &welcome().encode_to_vec());
+    let begun = [&PREFACE[..], &welcome[..20]].concat();
+    let cases: [(Vec<u8>, _); 4] = [
+        (Vec::new(), None),
+        (PREFACE.to_vec(), None),
+        (PREFACE[..3].to_vec(), Some(Violation::Truncated)),
+        (begun, Some(Violation::Truncated)),
+    ];
+    for (bytes, violation) in cases {
+        let serve = move |raw: &mut Raw| {
+            raw.preface();
+            raw.until(Kind::Hello);
+            raw.send(&bytes);
+        };
+        meet(serve, |error| match violation {
+            Some(_) => assert_eq!(lost_by(&error), violation),
+            None => assert!(is_closed(&error), "{error:?}"),
+        });
+    }
+    // What it leaves unread makes the end of its socket an error.
+    meet(|raw| raw.preface(), |error| assert!(is_closed(&error)));
+}
+
+fn is_closed(error: &HandshakeError) -> bool {
+    matches!(error, HandshakeError::Lost(ConnectionError::Closed))
+}
+
+#[test]
+fn a_server_that_says_nothing_is_an_error_in_time() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().canonicalize().unwrap().join("d.sock");
     let _silent = UnixListener::bind(&path).unwrap();
+    let path = SocketPath::at(&path).unwrap();
+    let timed_out = |error: Error| {
+        assert_eq!(error.code(), Code::DeadlineExceeded);
+        assert!(matches!(handshake(error), HandshakeError::TimedOut));
+    };
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_all().start_paused(true).build().unwrap();
-    let client = Client::builder(SocketPath::at(&path).unwrap()).trust(Policy::any_user());
-    let error = runtime.block_on(client.connect()).unwrap_err();
-    assert_eq!(error.code(), Code::DeadlineExceeded);
-    assert!(matches!(handshake(error), HandshakeError::TimedOut));
+    let client = Client::builder(path.clone()).trust(Policy::any_user());
+    timed_out(runtime.block_on(client.connect()).unwrap_err());
+
+    let brief = limits(|limits| limits.handshake = Duration::from_millis(20));
+    let client = blocking::Client::builder(path).trust(Policy::any_user());
+    timed_out(client.limits(brief).connect().unwrap_err());
+}
+
+#[test]
+fn a_server_that_is_not_trusted_is_told() {
+    // [ERR-1]
+    let other = || Policy::user(nix::unistd::getuid().as_raw() + 1);
+    let serve = |raw: &mut Raw| {
+        raw.preface();
+        raw.until(Kind::Hello);
+        let welcome = frame(Kind::Welcome, 0, Flags::NONE, &welcome().encode_to_vec());
+        raw.send(&[&PREFACE[..], &welcome].concat());
+        assert_eq!(raw.closed_with(), GoAwayCode::UNTRUSTED);
+    };
+    let distrusted = |error: Error| {
+        let error = handshake(error);
+        let distrusted = matches!(error, HandshakeError::NotTrusted(_));
+        assert!(distrusted, "{error:?}");
+    };
+    let fake = Fake::start(serve);
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_all().build().unwrap();
+    let client = Client::builder(fake.path.clone()).trust(other());
+    distrusted(runtime.block_on(client.connect()).unwrap_err());
+    fake.serving.join().unwrap();
+
+    let fake = Fake::start(serve);
+    let client = blocking::Client::builder(fake.path.clone()).trust(other());
+    distrusted(client.connect().unwrap_err());
+    fake.serving.join().unwrap();
 }
 
 #[test]
@@ -135,8 +202,7 @@ fn a_server_that_attaches_descriptors_to_its_welcome_is_told() {
         drop(raw.attach(&[&PREFACE[..], &welcome].concat()));
         assert_eq!(raw.closed_with(), Violation::Descriptors.code());
     };
-    client_of(serve, async |client| {
-        let error = handshake(client.unwrap_err());
+    meet(serve, |error| {
         assert_eq!(lost_by(&error), Some(Violation::Descriptors));
     });
 }
