@@ -25,6 +25,13 @@ pub(crate) struct Call<T> {
     pub(crate) user: T,
 }
 
+impl<T> Call<T> {
+    /// The deadline, while the call is open.
+    fn expires(&self) -> Option<Instant> {
+        self.deadline.filter(|_| self.state != State::Done)
+    }
+}
+
 /// The calls of one connection: found by id while they are open, by key until released.
 #[derive(Debug)]
 pub(crate) struct Calls<T> {
@@ -84,14 +91,14 @@ impl<T> Calls<T> {
         };
         call.state = State::Done;
         call.send.clear();
-        let timed = call.deadline.take().is_some();
         let (id, role, orphan) = (call.id, call.role, call.orphan);
-        if timed {
-            self.untime();
-        }
+        let timed = call.deadline.is_some();
         if self.open.remove(&id).is_some() {
             let count = self.count_mut(role);
             *count = count.saturating_sub(1);
+            if timed {
+                self.untime();
+            }
         }
         if orphan {
             self.entries.try_remove(key.0);
@@ -115,10 +122,10 @@ impl<T> Calls<T> {
         if self.soonest.is_none_or(|soonest| soonest > now) {
             return None;
         }
-        let passed = |call: &Call<T>| call.deadline.is_some_and(|at| at <= now);
+        let passed = |call: &Call<T>| call.expires().is_some_and(|at| at <= now);
         let expired = self.entries.iter_mut().find(|(_, call)| passed(call));
         let Some((key, call)) = expired else {
-            self.soonest = self.iter().filter_map(|(_, call)| call.deadline).min();
+            self.soonest = self.iter().filter_map(|(_, call)| call.expires()).min();
             return None;
         };
         call.deadline = None;
