@@ -195,10 +195,10 @@ const CHANGES_KEPT: usize = 256;
 const REPORTS_PER_USER: usize = 1024;
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn desk(config: &str) -> Desk {
+    pub(crate) fn desk(config: &str) -> Desk {
         let source = Source {
             path: "drift.toml".into(),
             interval: None,

@@ -116,3 +116,58 @@ async fn ask(desk: &Desk, agent: &Agent) -> Result<(), ipc::Error> {
 
 /// A stopped agent holds nothing but its own turn, and not for longer than this.
 const ROUND_LIMIT: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use ipc::testing::{End, Split, pair};
+    use ipc::{Call, Sender, Status};
+
+    use super::*;
+    use crate::checks::Finding;
+    use crate::desk::tests::desk;
+
+    /// Fails in its first round, talks nonsense in the next, and does as it is asked from then on.
+    #[derive(Default)]
+    struct Shaky {
+        rounds: AtomicUsize,
+    }
+
+    impl proto::Agent for Shaky {
+        async fn run_checks(
+            &self,
+            _: Call<proto::RunChecksRequest>,
+            out: Sender<proto::CheckResult>,
+        ) -> Result<(), Status> {
+            let result = match self.rounds.fetch_add(1, Ordering::Relaxed) {
+                0 => return Err(Status::internal("out of order")),
+                1 => proto::CheckResult::default(),
+                _ => ("a".to_owned(), Finding::Holds).into(),
+            };
+            out.send(result).await?;
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn an_agent_that_failed_a_round_is_asked_again() {
+        let service = proto::AgentServer::new(Shaky::default());
+        let near = End::new().service(service);
+        let (_near, far) = pair(near, End::new(), Split::Whole).await.unwrap();
+        let agents = Arc::new(Agents::default());
+        let client = proto::AgentClient::new(far);
+        agents.register(7, "shaky".to_owned(), client).unwrap();
+        let desk = Arc::new(desk(
+            "interval = '1ms'\n[[check]]\nname = 'a'\nscope = 'user'\nprocess.name = 'a'",
+        ));
+        let (_, mut changes) = desk.follow(7);
+        let answer = tokio::time::timeout(Duration::from_secs(20), changes.recv());
+        let told = tokio::select! {
+            told = answer => told.unwrap().unwrap(),
+            () = run(Arc::clone(&desk), agents, CancellationToken::new()) => panic!("no stop"),
+        };
+        assert_eq!(told.subject.uid, Some(7));
+        assert_eq!(told.finding, Some(Finding::Holds));
+    }
+}
