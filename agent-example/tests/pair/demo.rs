@@ -13,9 +13,13 @@ use serde_json::{Value, json};
 use crate::programs::{AGENT, daemon};
 
 fn demo() -> Command {
+    demo_of(&daemon())
+}
+
+fn demo_of(daemon: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_demo"));
     command.args(["--json", "--agent", AGENT, "--daemon"]);
-    command.arg(daemon());
+    command.arg(daemon);
     command
 }
 
@@ -52,6 +56,23 @@ fn the_demo_loses_nothing_and_says_so_in_one_object() {
         println!("skipped: the refusal of a stranger needs root");
         assert_eq!(object["refused_strangers"], 0);
     }
+}
+
+#[test]
+fn a_demo_out_of_time_says_what_it_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let mute = dir.path().join("mute");
+    // Written by a child, for the reason why `Stand` copies with one.
+    let script = r##"printf '#!/bin/sh\nexec sleep 60\n' > "$0" && chmod 755 "$0""##;
+    let mut write = Command::new("sh");
+    write.args(["-c", script]).arg(&mute);
+    assert!(write.status().unwrap().success());
+    let output = demo_of(&mute).args(["--limit", "0"]).output().unwrap();
+    let wait = "not over after 0 s, still waiting for daemon to listen; `--limit` gives it longer";
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(log.lines().last().unwrap(), format!("demo: {wait}"));
+    assert_eq!(object(&output), json!({ "error": wait }));
+    assert_eq!(output.status.code(), Some(1));
 }
 
 #[test]

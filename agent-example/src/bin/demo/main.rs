@@ -6,9 +6,11 @@ mod place;
 mod program;
 mod scene;
 mod screen;
+mod waits;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -18,6 +20,7 @@ use daemon_example::cli;
 use self::binaries::Binaries;
 use self::outcome::Outcome;
 use self::screen::Screen;
+use self::waits::Waits;
 
 /// Build the example pair, run it against this machine, and prove that no call was lost
 ///
@@ -63,8 +66,8 @@ enum Trouble {
     Uncounted(&'static str),
     #[error("the stranger was not refused but ended with {0}")]
     LetIn(String),
-    #[error("not over after {}; `--limit` gives it longer", humantime(*.0))]
-    TooLong(Duration),
+    #[error("not over after {} s, still waiting for {missing}; `--limit` gives it longer", limit.as_secs())]
+    TooLong { limit: Duration, missing: String },
     #[error("stopped")]
     Stopped,
     #[error(transparent)]
@@ -78,13 +81,7 @@ impl Trouble {
             source,
         }
     }
-}
 
-fn humantime(limit: Duration) -> String {
-    format!("{} s", limit.as_secs())
-}
-
-impl Trouble {
     /// In one line, with its cause.
     fn text(&self) -> String {
         match std::error::Error::source(self) {
@@ -131,10 +128,15 @@ async fn run(arguments: &Arguments, screen: &Screen) -> Result<Outcome, Trouble>
                 binaries::build().await?
             }
         };
-        let scene = scene::play(arguments, screen, binaries);
+        let waits = Waits::default();
+        let scene = pin!(scene::play(arguments, screen, &waits, binaries));
+        // Pinned outside of the timeout: what it waits for is asked before it is dropped.
         tokio::time::timeout(limit, scene)
             .await
-            .map_err(|_| Trouble::TooLong(limit))?
+            .map_err(|_| Trouble::TooLong {
+                limit,
+                missing: waits.text(),
+            })?
     };
     // Whichever comes first, the other is dropped, and with it every program and folder.
     tokio::select! {

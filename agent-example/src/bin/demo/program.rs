@@ -13,10 +13,12 @@ use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
 use crate::Trouble;
+use crate::waits::Waits;
 
 /// A running program; dropping it kills it.
 #[derive(Debug)]
-pub(crate) struct Program {
+pub(crate) struct Program<'a> {
+    waits: &'a Waits,
     name: String,
     child: Child,
     events: Lines<BufReader<ChildStdout>>,
@@ -42,6 +44,11 @@ pub(crate) struct Told {
 }
 
 impl Told {
+    /// What is missing until the program is ready, which is `what` for one of its kind.
+    pub(crate) fn unready(&self, what: &str) -> Option<String> {
+        self.ready.is_none().then(|| what.to_owned())
+    }
+
     fn take_in(&mut self, event: Event) {
         match event {
             Event::Ready { uid } => self.ready = Some(uid),
@@ -56,9 +63,15 @@ impl Told {
     }
 }
 
-impl Program {
-    /// Starts a program that tells its events on standard output, and logs into `log`.
-    pub(crate) fn start(name: &str, mut command: Command, log: PathBuf) -> Result<Self, Trouble> {
+impl<'a> Program<'a> {
+    /// Starts a program that tells its events on standard output, and logs into `log`; what it is
+    /// to do is told to `waits`.
+    pub(crate) fn start(
+        waits: &'a Waits,
+        name: &str,
+        mut command: Command,
+        log: PathBuf,
+    ) -> Result<Self, Trouble> {
         let failed = || Trouble::io(format!("start {name}"));
         let file = File::create(&log).map_err(failed())?;
         command
@@ -72,6 +85,7 @@ impl Program {
         };
         let events = BufReader::new(stdout).lines();
         Ok(Self {
+            waits,
             name: name.to_owned(),
             child,
             events,
@@ -80,13 +94,15 @@ impl Program {
         })
     }
 
-    /// Waits until what the program told so far fulfils a wish; shows each step to `see`.
+    /// Waits until nothing is `missing` from what the program told so far; shows each step to `see`.
     pub(crate) async fn until(
         &mut self,
-        wish: impl Fn(&Told) -> bool,
+        missing: impl Fn(&Told) -> Option<String>,
         see: impl Fn(&Told),
     ) -> Result<&Told, Trouble> {
-        while !wish(&self.told) {
+        let wait = self.waits.on(&self.name);
+        while let Some(what) = missing(&self.told) {
+            wait.is_for(what);
             if !self.listen().await? {
                 return Err(self.ended().await);
             }
@@ -103,6 +119,8 @@ impl Program {
                 .map_err(io::Error::from)
                 .map_err(Trouble::io(format!("stop {}", self.name)))?;
         }
+        let wait = self.waits.on(&self.name);
+        wait.is_for("to end");
         while self.listen().await? {}
         if self.wait().await?.success() {
             Ok(self.told)
@@ -154,33 +172,58 @@ const LOG_LINES: usize = 20;
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+
     use super::*;
 
-    fn shell(script: &str) -> (tempfile::TempDir, Program) {
+    fn shell<'a>(waits: &'a Waits, script: &str) -> (tempfile::TempDir, Program<'a>) {
         let dir = tempfile::tempdir().unwrap();
         let mut command = Command::new("sh");
         command.args(["-c", script]);
-        let program = Program::start("sh", command, dir.path().join("log")).unwrap();
+        let program = Program::start(waits, "sh", command, dir.path().join("log")).unwrap();
         (dir, program)
+    }
+
+    fn undriven(told: &Told) -> Option<String> {
+        (!told.is_driven).then(|| format!("to go on from {}", told.calls))
     }
 
     #[tokio::test]
     async fn a_wish_is_fulfilled_by_what_was_told_before_it_was_made() {
         let ready = r#"echo '{"event":"ready","uid":7}'; echo '{"event":"driven"}'; exec sleep 60"#;
-        let (_dir, mut program) = shell(ready);
-        program.until(|told| told.is_driven, |_| {}).await.unwrap();
+        let waits = Waits::default();
+        let (_dir, mut program) = shell(&waits, ready);
+        program.until(undriven, |_| {}).await.unwrap();
         let told = program
-            .until(|told| told.ready.is_some(), |_| {})
+            .until(|told| told.unready("to be ready"), |_| {})
             .await
             .unwrap();
         assert_eq!(told.ready, Some(7));
     }
 
     #[tokio::test]
+    async fn what_is_missing_is_told_as_it_stands_until_it_is_there() {
+        let script = r#"
+            echo '{"event":"progress","calls":5}'; echo '{"event":"progress","calls":6}'
+            echo '{"event":"driven"}'; exec sleep 60
+        "#;
+        let waits = Waits::default();
+        let (_dir, mut program) = shell(&waits, script);
+        let seen = RefCell::new(Vec::new());
+        let see = |_: &Told| seen.borrow_mut().push(waits.text());
+        program.until(undriven, see).await.unwrap();
+        // Each event is shown before what it leaves missing is known.
+        let missing = [0, 5, 6].map(|calls| format!("sh to go on from {calls}"));
+        assert_eq!(seen.take(), missing);
+        assert_eq!(waits.text(), "");
+    }
+
+    #[tokio::test]
     async fn a_program_that_ends_early_is_told_of_with_the_end_of_its_log() {
-        let (_dir, mut program) = shell("echo why it failed >&2; exit 3");
+        let waits = Waits::default();
+        let (_dir, mut program) = shell(&waits, "echo why it failed >&2; exit 3");
         let trouble = program
-            .until(|told| told.is_driven, |_| {})
+            .until(undriven, |_| {})
             .await
             .unwrap_err()
             .to_string();

@@ -14,12 +14,15 @@ use crate::outcome::Outcome;
 use crate::place::{ALARMING, CALM, CANARY, CHECKS, Place};
 use crate::program::{Program, Told};
 use crate::screen::Screen;
+use crate::waits::Waits;
 use crate::{Arguments, Trouble};
 
-/// Plays all of it. Dropping the future ends every program and removes every file.
+/// Plays all of it, and keeps in `waits` what it waits for. Dropping the future ends every program and
+/// removes every file.
 pub(crate) async fn play(
     arguments: &Arguments,
     screen: &Screen,
+    waits: &Waits,
     binaries: Binaries,
 ) -> Result<Outcome, Trouble> {
     let place = Place::new()?;
@@ -27,6 +30,7 @@ pub(crate) async fn play(
     let stage = Stage {
         arguments,
         screen,
+        waits,
         place: &place,
         binaries: &binaries,
         is_root: geteuid().is_root(),
@@ -65,14 +69,15 @@ pub(crate) async fn play(
 struct Stage<'a> {
     arguments: &'a Arguments,
     screen: &'a Screen,
+    waits: &'a Waits,
     place: &'a Place,
     binaries: &'a Binaries,
     /// Only root can be several users.
     is_root: bool,
 }
 
-impl Stage<'_> {
-    async fn start_daemon(&self) -> Result<Program, Trouble> {
+impl<'a> Stage<'a> {
+    async fn start_daemon(&self) -> Result<Program<'a>, Trouble> {
         let mut command = clean(&self.binaries.daemon);
         command
             .arg("--json")
@@ -82,8 +87,11 @@ impl Stage<'_> {
         for uid in self.agents() {
             command.arg("--allow-uid").arg(uid.to_string());
         }
-        let mut daemon = Program::start("daemon", command, self.place.log("daemon"))?;
-        daemon.until(|told| told.ready.is_some(), |_| {}).await?;
+        let log = self.place.log("daemon");
+        let mut daemon = Program::start(self.waits, "daemon", command, log)?;
+        daemon
+            .until(|told| told.unready("to listen"), |_| {})
+            .await?;
         let socket = self.place.socket();
         self.screen.step(&format!(
             "daemon listens at {} as uid {}",
@@ -101,7 +109,7 @@ impl Stage<'_> {
         }
     }
 
-    async fn start_agents(&self) -> Result<[Program; 2], Trouble> {
+    async fn start_agents(&self) -> Result<[Program<'a>; 2], Trouble> {
         let [one, two] = self.agents();
         if one == two {
             self.screen
@@ -113,7 +121,7 @@ impl Stage<'_> {
         ])
     }
 
-    async fn start_agent(&self, name: &str, uid: u32) -> Result<Program, Trouble> {
+    async fn start_agent(&self, name: &str, uid: u32) -> Result<Program<'a>, Trouble> {
         let mut command = self.agent(uid);
         command.env("HOME", self.place.home(name, uid)?);
         command.args(["--json", "--name", name]);
@@ -122,8 +130,11 @@ impl Stage<'_> {
             .arg("--reports")
             .arg(self.arguments.reports.to_string());
         let program = format!("agent {name}");
-        let mut agent = Program::start(&program, command, self.place.log(name))?;
-        agent.until(|told| told.ready.is_some(), |_| {}).await?;
+        let log = self.place.log(name);
+        let mut agent = Program::start(self.waits, &program, command, log)?;
+        agent
+            .until(|told| told.unready("to be registered"), |_| {})
+            .await?;
         self.screen
             .step(&format!("{program} is registered as uid {uid}"));
         Ok(agent)
@@ -151,6 +162,8 @@ impl Stage<'_> {
         }
         let mut command = self.agent(STRANGER);
         command.stdin(Stdio::null()).kill_on_drop(true);
+        let wait = self.waits.on("stranger");
+        wait.is_for("to be refused");
         let output = command
             .output()
             .await
@@ -169,25 +182,40 @@ impl Stage<'_> {
     }
 
     /// Waits until an agent has made its calls and knows how all of its checks stand.
-    async fn drive(&self, index: usize, agent: &mut Program) -> Result<(), Trouble> {
+    async fn drive(&self, index: usize, agent: &mut Program<'_>) -> Result<(), Trouble> {
         let all = self.arguments.calls * AGENTS.len() as u64;
-        let knows = |told: &Told, check| told.checks.get(check) == Some(&Now::Holds);
-        let is_done =
-            |told: &Told| told.is_driven && CHECKS.iter().all(|&check| knows(told, check));
         let see = |told: &Told| {
             self.screen
                 .calls(index, told.calls.min(self.arguments.calls), all);
         };
-        agent.until(is_done, see).await.map(drop)
-    }
-
-    /// Waits until an agent is told that the canary stands so.
-    async fn see(&self, agent: &mut Program, now: Now) -> Result<(), Trouble> {
         agent
-            .until(|told| told.checks.get(CANARY) == Some(&now), |_| {})
+            .until(|told| undone(self.arguments, told), see)
             .await
             .map(drop)
     }
+
+    /// Waits until an agent is told that the canary stands so.
+    async fn see(&self, agent: &mut Program<'_>, now: Now) -> Result<(), Trouble> {
+        let missing = |told: &Told| {
+            let is_told = told.checks.get(CANARY) == Some(&now);
+            (!is_told).then(|| format!("to be told how {CANARY} stands after its change"))
+        };
+        agent.until(missing, |_| {}).await.map(drop)
+    }
+}
+
+/// What an agent still has to do before the demo goes on: its load, and to know that all is well.
+fn undone(arguments: &Arguments, told: &Told) -> Option<String> {
+    let Arguments { calls, reports, .. } = arguments;
+    if !told.is_driven {
+        let answered = told.calls.min(*calls);
+        return Some(format!(
+            "to make {calls} calls ({answered} answered so far) and {reports} reports"
+        ));
+    }
+    let holds = |check: &str| told.checks.get(check) == Some(&Now::Holds);
+    let unknown: Vec<_> = CHECKS.into_iter().filter(|check| !holds(check)).collect();
+    (!unknown.is_empty()).then(|| format!("to be told that {} hold", unknown.join(", ")))
 }
 
 /// A command with nothing of our own environment but where programs are.
@@ -207,3 +235,28 @@ const AGENTS: [u32; 2] = [1001, 1002];
 
 /// Nobody, on most systems.
 const STRANGER: u32 = 65_534;
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[test]
+    fn an_agent_has_something_to_do_until_it_made_its_calls_and_knows_that_all_is_well() {
+        let arguments = Arguments::parse_from(["demo", "--calls", "9", "--reports", "4"]);
+        let mut told = Told {
+            calls: 5,
+            ..Told::default()
+        };
+        let missing = undone(&arguments, &told).unwrap();
+        assert_eq!(missing, "to make 9 calls (5 answered so far) and 4 reports");
+        told.is_driven = true;
+        told.checks = CHECKS.map(|check| (check.to_owned(), Now::Holds)).into();
+        assert_eq!(undone(&arguments, &told), None);
+        told.checks.insert("port".to_owned(), Now::Drifted);
+        told.checks.remove("home");
+        let missing = undone(&arguments, &told).unwrap();
+        assert_eq!(missing, "to be told that port, home hold");
+    }
+}
