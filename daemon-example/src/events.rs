@@ -103,7 +103,10 @@ impl Outlet {
             && let Err(error) = write_line(&mut io::stdout().lock(), event)
         {
             // Whoever started this program is gone; the signal to stop will tell.
-            tracing::debug!(%error, "nobody reads the events");
+            tracing::debug!(
+                error = &error as &dyn std::error::Error,
+                "nobody reads the events"
+            );
         }
     }
 }

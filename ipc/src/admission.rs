@@ -36,7 +36,10 @@ impl Admission {
     /// too low for the connections in `limits` lowers those.
     pub(crate) fn new(policy: ResolvedPolicy, limits: &Limits) -> Self {
         let descriptors = sys::raise_descriptor_limit().unwrap_or_else(|error| {
-            warn!(%error, "limit of descriptors is not known");
+            warn!(
+                error = &error as &dyn std::error::Error,
+                "limit of descriptors is not known"
+            );
             u64::MAX
         });
         let (total, per_user) = seats(limits, descriptors);
@@ -63,10 +66,11 @@ impl Admission {
         let admitted = self.policy.check(peer).map_err(Refusal::Denied);
         let admitted = admitted.and_then(|admitted| Ok((admitted, self.seat(uid)?)));
         admitted.inspect_err(|refusal| {
+            let refusal: &dyn std::error::Error = refusal;
             let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
             match refused.count(now()) {
-                Some(others) => warn!(peer.uid = uid, %refusal, others, "refused"),
-                None => debug!(peer.uid = uid, %refusal, "refused"),
+                Some(others) => warn!(peer.uid = uid, refusal, others, "refused"),
+                None => debug!(peer.uid = uid, refusal, "refused"),
             }
         })
     }

@@ -109,7 +109,10 @@ pub(crate) async fn accept(
 /// Writes what there is room for, and does not wait: a farewell is a courtesy.
 pub(crate) fn say(writer: &Writer, bytes: &[u8]) {
     if let Err(error) = writer.send(bytes) {
-        tracing::debug!(%error, "farewell not sent");
+        tracing::debug!(
+            error = &error as &dyn std::error::Error,
+            "farewell not sent"
+        );
     }
 }
 

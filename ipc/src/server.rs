@@ -291,7 +291,12 @@ async fn serve(shared: Arc<Shared>, accepted: Accepted, stopping: CancellationTo
     async {
         let (reader, writer) = match transport::open(accepted.fd) {
             Ok(halves) => halves,
-            Err(error) => return warn!(%error, "connection cannot be registered"),
+            Err(error) => {
+                return warn!(
+                    error = &error as &dyn std::error::Error,
+                    "connection cannot be registered"
+                );
+            }
         };
         let (admitted, _seat) = match shared.admission.admit(accepted.peer) {
             Ok(let_in) => let_in,

@@ -105,7 +105,10 @@ impl Drop for Group {
         if let Some(id) = self.0
             && let Err(error) = killpg(id, Signal::SIGKILL)
         {
-            tracing::debug!(%error, "nobody left to kill");
+            tracing::debug!(
+                error = &error as &dyn std::error::Error,
+                "nobody left to kill"
+            );
         }
     }
 }

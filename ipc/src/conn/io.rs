@@ -78,7 +78,10 @@ impl Writer {
         match self {
             Self::Socket(socket) => {
                 if let Err(error) = shutdown(socket.as_raw_fd(), Shutdown::Both) {
-                    tracing::debug!(%error, "socket was closed before");
+                    tracing::debug!(
+                        error = &error as &dyn std::error::Error,
+                        "socket was closed before"
+                    );
                 }
             }
             #[cfg(any(test, feature = "testing"))]

@@ -64,7 +64,10 @@ impl Task {
     /// Runs the connection until it ends, and says why it did.
     pub(crate) async fn run(mut self) -> ConnectionError {
         let reason = self.serve().await;
-        debug!(%reason, "connection ended");
+        debug!(
+            reason = &reason as &dyn std::error::Error,
+            "connection ended"
+        );
         self.finish(&reason);
         self.linger().await;
         reason

@@ -80,7 +80,10 @@ impl Listener {
             Err(error) => error,
         };
         match verdict(&error, sys::EINVAL_BLAMES_THE_CLIENT) {
-            Verdict::GoOn => debug!(%error, "a client left before it was accepted"),
+            Verdict::GoOn => debug!(
+                error = &error as &dyn std::error::Error,
+                "a client left before it was accepted"
+            ),
             Verdict::BackOff => {
                 let wait = self.strain.grow(&error);
                 if matches!(
@@ -166,7 +169,10 @@ impl Strain {
     fn grow(&self, error: &io::Error) -> Duration {
         let mut shortage = unpoisoned(&self.0);
         if shortage.failures == 0 {
-            warn!(%error, "accepting is held up: connections wait or are turned away");
+            warn!(
+                error = error as &dyn std::error::Error,
+                "accepting is held up: connections wait or are turned away"
+            );
         }
         let wait = pause(shortage.failures, jitter());
         shortage.failures = shortage.failures.saturating_add(1);

@@ -302,7 +302,7 @@ fn remove_own(path: &SocketPath, directory: &Directory, id: FileId) {
     if there.is_some_and(|stat| FileId::of(&stat) == id)
         && let Err(error) = unlink(directory, name)
     {
-        tracing::debug!(%path, %error, "the socket's file stays behind");
+        tracing::debug!(%path, error = &error as &dyn std::error::Error, "the socket's file stays behind");
     }
 }
 

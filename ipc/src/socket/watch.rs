@@ -23,7 +23,12 @@ impl Watch {
     pub(super) fn new(directory: &Path) -> Self {
         let events = DirectoryWatch::new(directory)
             .and_then(sys::readable)
-            .inspect_err(|error| debug!(%error, "no events for the directory of the socket"))
+            .inspect_err(|error| {
+                debug!(
+                    error = error as &dyn std::error::Error,
+                    "no events for the directory of the socket"
+                );
+            })
             .ok();
         let period = if events.is_some() {
             WITH_EVENTS

@@ -4,12 +4,13 @@ use crate::source::{Source, paths_below, words};
 
 const MAX_LINES: usize = 400;
 
-pub(crate) const ALL: [fn(&Source) -> Vec<String>; 6] = [
+pub(crate) const ALL: [fn(&Source) -> Vec<String>; 7] = [
     short,
     pure_wire,
     platform_in_sys,
     locks_through_the_door,
     nothing_left_to_do,
+    logged_with_causes,
     honest_tests,
 ];
 
@@ -126,6 +127,15 @@ pub(crate) fn nothing_left_to_do(file: &Source) -> Vec<String> {
         );
     }
     found
+}
+
+/// An error is logged as a `dyn Error`, which brings its causes along. What is `Display` is itself alone.
+pub(crate) fn logged_with_causes(file: &Source) -> Vec<String> {
+    ["%error", "%err", "%e", "%reason", "%refusal", "%failure"]
+        .iter()
+        .flat_map(|field| words(&file.shipped, field))
+        .map(|at| file.finding(at, "an error logged without its causes"))
+        .collect()
 }
 
 /// A test runs, and waits for an event or a clock of its own, never for time to pass.
@@ -266,6 +276,34 @@ fn unfinished_code_is_caught() {
     }
     let good = "#[expect(dead_code, reason = \"TODO\")]\nfn f() { x.unimplemented() }";
     assert_eq!(caught(nothing_left_to_do, "ipc/src/a.rs", good), 0);
+}
+
+#[test]
+fn an_error_logged_without_its_causes_is_caught() {
+    for bad in [
+        r#"debug!(%error, "lost");"#,
+        r#"tracing::warn!(uid, error = %error, "lost");"#,
+        r#"info!(%path, %reason, "ended");"#,
+        r#"info!(error = %error.kind(), "ended");"#,
+    ] {
+        assert_eq!(
+            caught(logged_with_causes, "daemon-example/src/a.rs", bad),
+            1,
+            "{bad}"
+        );
+    }
+    for good in [
+        r#"debug!(error = &error as &dyn std::error::Error, "lost");"#,
+        r#"debug!(%errno, %path, "%error");"#,
+        "fn f() { total % error }",
+        "#[cfg(test)]\nmod tests { fn f() { debug!(%error) } }",
+    ] {
+        assert_eq!(
+            caught(logged_with_causes, "daemon-example/src/a.rs", good),
+            0,
+            "{good}"
+        );
+    }
 }
 
 #[test]
