@@ -187,8 +187,8 @@ impl Config {
     /// Generates the code of `protos`, and of everything they import but Google's.
     ///
     /// Each of `protos` lies in one of `includes`. Cargo is told to run the build script again when one of the
-    /// files that were read changes. Calls that write to the same folder must not share a package: the later
-    /// one would replace the file of the earlier one.
+    /// files that were read changes; a file whose code would be the same is left as it is. Calls that write to
+    /// the same folder must not share a package: the later one would replace the file of the earlier one.
     ///
     /// # Errors
     ///

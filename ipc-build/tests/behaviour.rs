@@ -1,8 +1,10 @@
 //! What a build script and its user rely on beyond the text of the code.
 
 use std::error::Error;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, SystemTime};
 use std::{env, fs};
 
 type Tested = Result<(), Box<dyn Error>>;
@@ -145,6 +147,33 @@ fn rare_parts_of_the_language_are_generated_and_documented() -> Tested {
 #[test]
 fn generating_twice_gives_the_same_bytes() -> Tested {
     assert_eq!(generate(JOBS)?, generate(JOBS)?);
+    Ok(())
+}
+
+#[test]
+fn code_that_did_not_change_is_not_written_again() -> Tested {
+    let folder = tempfile::tempdir()?;
+    let (proto, code) = (
+        folder.path().join("user.proto"),
+        folder.path().join("user.rs"),
+    );
+    let generate = |text: &str| -> Result<(u64, SystemTime), Box<dyn Error>> {
+        fs::write(&proto, text)?;
+        ipc_build::Config::new()
+            .out_dir(folder.path())
+            .compile(&[&proto], &[folder.path()])?;
+        let about = fs::metadata(&code)?;
+        Ok((about.ino(), about.modified()?))
+    };
+    let (file, _) = generate(JOBS)?;
+    let long_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(1);
+    fs::File::options()
+        .write(true)
+        .open(&code)?
+        .set_modified(long_ago)?;
+    assert_eq!(generate(JOBS)?, (file, long_ago));
+    let (_, written) = generate(&JOBS.replace("rpc Submit", "rpc Enqueue"))?;
+    assert_ne!(written, long_ago);
     Ok(())
 }
 
