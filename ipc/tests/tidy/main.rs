@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use source::Source;
 
+mod documents;
 mod limits;
 mod manifest;
 mod protocol;
@@ -134,4 +135,23 @@ fn every_shared_dependency_is_used() {
         &read("Cargo.toml"),
         &members,
     ));
+}
+
+#[test]
+fn every_path_that_a_document_names_is_there() {
+    let entries = fs::read_dir(root()).expect("a folder");
+    let folders = entries
+        .map(|entry| entry.expect("an entry"))
+        .filter(|entry| entry.path().is_dir());
+    let names = folders.map(|folder| folder.file_name().display().to_string());
+    let roots: Vec<String> = names
+        .filter(|name| !SKIPPED.contains(&name.as_str()))
+        .map(|name| name + "/")
+        .collect();
+    let exists = |path: &str| root().join(path).exists();
+    let found = files(".md").into_iter().flat_map(|name| {
+        let text = read(&name);
+        documents::missing_paths((&name, &text), &roots, exists)
+    });
+    nothing_in(&found.collect::<Vec<_>>());
 }
