@@ -30,8 +30,9 @@ pub struct Limits {
     /// Bytes of one stream the peer may send ahead of its reader. Default 262144: bounds
     /// each stream's queue.
     pub initial_credit: u32,
-    /// Metadata accepted with one call or answer, keys and values together, in bytes.
-    /// Default 8192: bounds what is decoded before a method is looked up.
+    /// Metadata accepted with one call or answer, in bytes, of which each entry takes 32
+    /// beyond its key and value. Default 8192: bounds what is kept before a method is looked
+    /// up, also of many small entries.
     pub max_metadata: u32,
     /// Time from accept or connect to the end of the handshake. Default 5 s: a silent
     /// or dribbling peer is dropped.

@@ -70,7 +70,7 @@ pub struct PeerLimits {
     /// Credit of each direction of each call at its start, in bytes.
     #[prost(uint32, tag = "4")]
     pub initial_credit: u32,
-    /// Metadata of one call, keys and values together, in bytes.
+    /// Metadata of one call or answer, in bytes: each entry is its key, its value and 32 more.
     #[prost(uint32, tag = "5")]
     pub max_metadata: u32,
 }
@@ -182,12 +182,12 @@ impl Entry {
     }
 }
 
-/// Keys and values together, in bytes: what `max_metadata` counts.
+/// What `max_metadata` counts: the bytes of each entry, and what it costs beside them.
 pub(crate) fn metadata_len(metadata: &[Entry]) -> usize {
-    let sizes = metadata
+    let parts = metadata
         .iter()
-        .map(|entry| entry.key.len().saturating_add(entry.value.len()));
-    sizes.fold(0, usize::saturating_add)
+        .flat_map(|entry| [entry.key.len(), entry.value.len(), ENTRY]);
+    parts.fold(0, usize::saturating_add)
 }
 
 impl End {
@@ -228,6 +228,9 @@ pub(crate) fn cut(text: &str) -> &str {
     text.get(..end).unwrap_or_default()
 }
 
+/// Charged for an entry beyond its bytes, because an empty one takes memory too
+/// (RFC 9113, section 6.5.2).
+const ENTRY: usize = 32;
 /// Bytes of a text that fits any peer's frames.
 const MAX_TEXT: usize = 512;
 

@@ -118,9 +118,9 @@ async fn metadata_that_is_too_large_or_badly_named_is_refused_before_it_leaves()
             .metadata("k", "v".repeat(len))
             .reply()
     };
-    assert!(soon(call(99)).await.is_ok());
+    assert!(soon(call(67)).await.is_ok());
     assert_eq!(
-        told(soon(call(100)).await),
+        told(soon(call(68)).await),
         (Code::ResourceExhausted, Outcome::NotSent)
     );
 }

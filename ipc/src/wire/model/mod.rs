@@ -81,7 +81,7 @@ impl Model {
             max_message: 8_192,
             max_calls: 3,
             initial_credit: 1_024,
-            max_metadata: 32,
+            max_metadata: 40,
             ..Limits::default()
         };
         let accepting = Limits {

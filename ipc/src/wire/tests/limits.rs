@@ -71,7 +71,7 @@ fn a_message_above_the_limit_is_refused_at_the_chunk_that_passes_it() {
 fn a_sender_keeps_to_the_limits_of_the_peer() {
     // LIM-2 LIM-4
     let mut rig = Rig::new(Side::Connecting, |_, theirs| {
-        (theirs.max_message, theirs.max_calls, theirs.max_metadata) = (2_000, 1, 10);
+        (theirs.max_message, theirs.max_calls, theirs.max_metadata) = (2_000, 1, 42);
     });
     let too_large = rig.engine.open(open(Some(2_001), true));
     assert_eq!(too_large, Err(OpenError::TooLarge { limit: 2_000 }));
@@ -83,7 +83,7 @@ fn a_sender_keeps_to_the_limits_of_the_peer() {
         head,
         ..open(None, true)
     });
-    assert_eq!(metadata, Err(OpenError::Metadata { limit: 10 }));
+    assert_eq!(metadata, Err(OpenError::Metadata { limit: 42 }));
     assert!(
         rig.says().is_empty(),
         "a refused call takes no id and writes nothing"
@@ -206,6 +206,44 @@ fn bad_metadata_costs_the_call() {
 }
 
 #[test]
+fn an_entry_of_metadata_costs_32_beyond_its_bytes() {
+    // LIM-6
+    let entries = |count| vec![entry("k", 0); count];
+    // 248 times 33 is 8184.
+    for (count, fits) in [(248, true), (249, false), (8_192, false)] {
+        let mut rig = Rig::accepting();
+        let events = rig.hear(call_with(1, entries(count))).unwrap();
+        assert_eq!(events.len(), usize::from(fits), "{count} in CALL");
+        let mut rig = Rig::connecting();
+        let head = CallHead {
+            metadata: entries(count),
+            ..CallHead::default()
+        };
+        let opened = rig.engine.open(Open {
+            head,
+            ..open(None, true)
+        });
+        assert_eq!(opened.is_ok(), fits, "{count} from a caller");
+        let mut rig = Rig::connecting();
+        rig.open(None, true);
+        let events = rig.hear(answer_with(entries(count))).unwrap();
+        let [Event::End { end, .. }] = &events[..] else {
+            panic!("{events:?}");
+        };
+        assert_eq!(end.code == 0, fits, "{count} in END");
+        let mut rig = Rig::accepting();
+        let key = rig.called(call(1, true));
+        let success = End {
+            metadata: entries(count),
+            ..End::default()
+        };
+        rig.engine.end(key, &success);
+        let told = if fits { "end 1 0" } else { "end 1 8" };
+        assert_eq!(names(&rig.says()), [told], "{count} from a called side");
+    }
+}
+
+#[test]
 fn bad_metadata_in_an_answer_fails_the_call() {
     // MET-3
     for (metadata, code) in [
@@ -227,7 +265,7 @@ fn bad_metadata_in_an_answer_fails_the_call() {
 fn a_status_that_does_not_fit_is_cut() {
     // COD-3 COD-4 HDR-1
     let mut rig = Rig::new(Side::Accepting, |_, theirs| {
-        (theirs.max_frame, theirs.max_metadata) = (1_024, 16);
+        (theirs.max_frame, theirs.max_metadata) = (1_024, 40);
     });
     let mut ended = |id, end: End| {
         let key = rig.called(call(id, true));
