@@ -11,7 +11,7 @@ use crate::conn::Connection;
 use crate::metadata::Metadata;
 use crate::peer::Peer;
 use crate::sync::Arc;
-use crate::wire::messages::Entry;
+use crate::wire::messages::{Entry, MetadataError, check_metadata};
 use crate::wire::{CallId, Key};
 
 /// One call, as its handler gets it.
@@ -103,23 +103,29 @@ impl<T> Call<T> {
         token
     }
 
-    /// Adds metadata to the answer, should it be a success. A failure carries its own in
-    /// [`Status::with_metadata`](crate::Status::with_metadata).
-    pub fn answer_with(&self, key: &str, value: impl Into<Bytes>) {
+    /// Adds metadata to the answer, should it be a success; the key is made lower-case. A failure
+    /// carries its own in [`Status::with_metadata`](crate::Status::with_metadata).
+    ///
+    /// # Errors
+    ///
+    /// [`MetadataError`] if the key cannot travel, or all that was added would be more than the
+    /// caller accepts; this entry is left out then.
+    pub fn answer_with(&self, key: &str, value: impl Into<Bytes>) -> Result<(), MetadataError> {
         let CallContext {
             connection,
             key: at,
             id,
         } = &self.context;
+        let entry = Entry::new(key, value);
         let mut core = connection.lock();
+        let limit = core.engine.peer_limits().max_metadata;
         if core.engine.id(*at) == Some(*id)
             && let Some(slot) = core.engine.user_mut(*at)
         {
-            slot.trailers.push(Entry {
-                key: key.to_ascii_lowercase(),
-                value: value.into(),
-            });
+            check_metadata(slot.trailers.iter().chain([&entry]), limit)?;
+            slot.trailers.push(entry);
         }
+        Ok(())
     }
 
     /// A client for calls back to the caller, on the connection this call came by.

@@ -68,3 +68,4 @@ pub use service::Service;
 pub use socket::{AcceptError, BindError, ConnectError, DirectoryError, Flaw, InheritError};
 pub use status::{Code, Status};
 pub use stream::{Receiver, Sender, Upload};
+pub use wire::messages::MetadataError;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use crate::wire::messages::Entry;
+use crate::wire::messages::{Entry, MetadataError, check_metadata};
 
 /// Metadata of a call or an answer, in the order it was added.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -12,11 +12,21 @@ pub struct Metadata(Vec<Entry>);
 
 impl Metadata {
     /// Adds an entry; the key is made lower-case. Names may repeat.
-    pub fn insert(&mut self, key: &str, value: impl Into<Bytes>) {
-        self.0.push(Entry {
-            key: key.to_ascii_lowercase(),
-            value: value.into(),
-        });
+    ///
+    /// # Errors
+    ///
+    /// [`MetadataError::Key`] if the key cannot travel; nothing is added then. How much of all
+    /// entries can is known only where they are sent.
+    pub fn insert(&mut self, key: &str, value: impl Into<Bytes>) -> Result<(), MetadataError> {
+        let entry = Entry::new(key, value);
+        check_metadata([&entry], u32::MAX)?;
+        self.0.push(entry);
+        Ok(())
+    }
+
+    /// Adds an entry that is checked when it is sent.
+    pub(crate) fn push(&mut self, key: &str, value: impl Into<Bytes>) {
+        self.0.push(Entry::new(key, value));
     }
 
     /// The first value of a name.
@@ -69,9 +79,21 @@ mod tests {
     #[test]
     fn names_are_found_in_any_case_and_values_are_not_printed() {
         let mut metadata = Metadata::default();
-        metadata.insert("Trace-Id", "secret");
+        metadata.insert("Trace-Id", "secret").unwrap();
         assert_eq!(metadata.get("trace-ID").unwrap(), "secret");
         assert_eq!(metadata.get("other"), None);
         assert_eq!(format!("{metadata:?}"), r#"{"trace-id": 6}"#);
+    }
+
+    #[test]
+    fn a_key_that_cannot_travel_is_not_added() {
+        // [MET-1]
+        let mut metadata = Metadata::default();
+        for key in ["", "sp ace", "\u{fc}", "a:b", &"k".repeat(129)] {
+            let refused = metadata.insert(key, "value");
+            assert_eq!(refused, Err(MetadataError::Key), "{key}");
+        }
+        assert!(metadata.is_empty());
+        metadata.insert(&"k".repeat(128), "value").unwrap();
     }
 }

@@ -100,9 +100,10 @@ impl<Req, S> Request<Req, S> {
         self
     }
 
-    /// Adds metadata.
+    /// Adds metadata; the key is made lower-case. With a key that cannot travel, or more than the
+    /// peer accepts, the call fails unsent when it is awaited.
     pub fn metadata(mut self, key: &str, value: impl Into<Bytes>) -> Self {
-        self.options.metadata.insert(key, value);
+        self.options.metadata.push(key, value);
         self
     }
 }

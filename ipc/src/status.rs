@@ -5,7 +5,7 @@ use std::fmt;
 use bytes::Bytes;
 
 use crate::metadata::Metadata;
-use crate::wire::messages::End;
+use crate::wire::messages::{End, MetadataError};
 
 /// A gRPC status code (grpc doc/statuscodes.md).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -112,7 +112,7 @@ impl Status {
         self
     }
 
-    /// Adds metadata.
+    /// Adds metadata. If it is more than the caller accepts, the status goes without it.
     #[must_use]
     pub fn with_metadata(mut self, metadata: Metadata) -> Self {
         self.0.metadata = metadata;
@@ -214,6 +214,13 @@ impl fmt::Debug for Status {
 }
 
 impl std::error::Error for Status {}
+
+/// A handler may use `?` on metadata that it adds.
+impl From<MetadataError> for Status {
+    fn from(error: MetadataError) -> Self {
+        Self::from_end(error.into())
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -212,7 +212,7 @@ impl Link {
             self.wait(Interest::Either, deadline);
         }
         if let Err(reason) = self.core.verdict() {
-            self.core.close(reason, &mut Vec::new());
+            self.core.close(reason, &mut Wakes::default());
         }
     }
 

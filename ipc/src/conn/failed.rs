@@ -10,10 +10,10 @@ use crate::wire::{Key, OpenError, SendError};
 /// What a call that could not be opened failed with.
 pub(crate) fn not_opened(error: OpenError) -> Failure {
     let status = match error {
-        OpenError::TooMany | OpenError::TooLarge { .. } | OpenError::Metadata { .. } => {
+        OpenError::TooMany | OpenError::TooLarge { .. } => {
             Status::resource_exhausted(error.to_string())
         }
-        OpenError::Key => Status::internal(error.to_string()),
+        OpenError::Metadata(fault) => fault.into(),
         OpenError::GoingAway => return Failure::lost(&going_away(), Outcome::NotSent),
     };
     Failure::new(status, Outcome::NotSent)

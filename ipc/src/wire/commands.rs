@@ -12,7 +12,9 @@ use super::credit::cost;
 use super::engine::Engine;
 use super::frame::{Head, put_message, put_with};
 use super::header::{Flags, Kind};
-use super::messages::{CallHead, Cancel, End, Entry, GoAway, PeerLimits, Ping, cut, metadata_len};
+use super::messages::{
+    CallHead, Cancel, End, GoAway, MetadataError, PeerLimits, Ping, check_metadata, cut,
+};
 use super::outbox::Body;
 use super::receive::ReceiveHalf;
 use super::send::SendHalf;
@@ -48,15 +50,9 @@ pub enum OpenError {
         /// What the peer accepts.
         limit: u32,
     },
-    /// A metadata key is not 1 to 128 of `a`-`z`, `0`-`9`, `-`, `_` and `.`.
-    #[error("metadata key is not made of a-z, 0-9, -, _ and .")]
-    Key,
-    /// The metadata is larger than the peer accepts.
-    #[error("metadata exceeds the peer's limit of {limit} bytes")]
-    Metadata {
-        /// What the peer accepts.
-        limit: u32,
-    },
+    /// The peer does not accept the metadata.
+    #[error(transparent)]
+    Metadata(#[from] MetadataError),
 }
 
 /// Why a message of an open call cannot be sent.
@@ -375,13 +371,10 @@ impl<T: Default> Engine<T> {
         if body.is_some_and(|body| body.len() > size(limit)) {
             return Err(OpenError::TooLarge { limit });
         }
-        if !open.head.metadata.iter().all(Entry::has_valid_key) {
-            return Err(OpenError::Key);
-        }
-        let limit = self.theirs.max_metadata;
-        if metadata_len(&open.head.metadata) > size(limit) || open.head.encoded_len() > self.chunk()
-        {
-            return Err(OpenError::Metadata { limit });
+        check_metadata(&open.head.metadata, self.theirs.max_metadata)?;
+        if open.head.encoded_len() > self.chunk() {
+            let limit = u32::try_from(self.chunk()).unwrap_or(u32::MAX);
+            return Err(MetadataError::TooLarge { limit }.into());
         }
         Ok(())
     }

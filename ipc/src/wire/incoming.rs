@@ -10,8 +10,7 @@ use super::engine::{Engine, Event};
 use super::frame::{Frame, Head, put_message};
 use super::header::{Flags, Kind};
 use super::messages::{
-    CallHead, Credit, DEADLINE_EXCEEDED, End, Entry, INTERNAL, Ping, RESOURCE_EXHAUSTED,
-    metadata_len,
+    CallHead, Credit, DEADLINE_EXCEEDED, End, Ping, RESOURCE_EXHAUSTED, check_metadata,
 };
 use super::receive::ReceiveHalf;
 use super::send::SendHalf;
@@ -127,31 +126,19 @@ impl<T: Default> Engine<T> {
             .calls
             .open(Role::Callee)
             .saturating_add(self.out.finals);
-        let (code, message) = if open >= self.ours.max_calls {
-            (RESOURCE_EXHAUSTED, "too many open calls")
-        } else if let Some(fault) = self.fault(&head.metadata) {
-            fault
+        let refusal = if open >= self.ours.max_calls {
+            End::failed(RESOURCE_EXHAUSTED, "too many open calls")
+        } else if let Err(fault) = check_metadata(&head.metadata, self.ours.max_metadata) {
+            fault.into()
         } else if head.time_left == Some(0) {
-            (DEADLINE_EXCEEDED, "deadline passed")
+            End::failed(DEADLINE_EXCEEDED, "deadline passed")
         } else {
             return None;
         };
         Some(End {
             unseen: true,
-            ..End::failed(code, message)
+            ..refusal
         })
-    }
-
-    /// What is wrong with the peer's metadata, if anything; it costs one call, not the connection.
-    fn fault(&self, metadata: &[Entry]) -> Option<(u32, &'static str)> {
-        let limit = usize::try_from(self.ours.max_metadata).unwrap_or(usize::MAX);
-        if metadata_len(metadata) > limit {
-            Some((RESOURCE_EXHAUSTED, "too much metadata"))
-        } else if !metadata.iter().all(Entry::has_valid_key) {
-            Some((INTERNAL, "bad metadata key"))
-        } else {
-            None
-        }
     }
 
     fn on_message(
@@ -190,10 +177,11 @@ impl<T: Default> Engine<T> {
         if success && call.receive.is_partial() {
             return Err(Violation::AfterEnd);
         }
-        let end = match (call.role, self.fault(&end.metadata)) {
+        let checked = check_metadata(&end.metadata, self.ours.max_metadata);
+        let end = match (call.role, checked) {
             (Role::Callee, _) => End::default(),
-            (Role::Caller, Some((code, message))) => End::failed(code, message),
-            (Role::Caller, None) => end,
+            (Role::Caller, Err(fault)) => fault.into(),
+            (Role::Caller, Ok(())) => end,
         };
         Ok(Some(Event::End { key, end }))
     }

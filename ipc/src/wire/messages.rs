@@ -114,6 +114,21 @@ pub struct Entry {
     pub value: Bytes,
 }
 
+/// What is wrong with metadata.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MetadataError {
+    /// There is more than the receiver accepts; each entry takes 32 bytes beyond its own.
+    #[error("metadata exceeds the limit of {limit} bytes")]
+    TooLarge {
+        /// What the receiver accepts.
+        limit: u32,
+    },
+    /// A key is not 1 to 128 of `a`-`z`, `0`-`9`, `-`, `_` and `.`.
+    #[error("metadata key is not 1 to 128 of a-z, 0-9, -, _ and .")]
+    Key,
+}
+
 /// Payload of END from the called side. The calling side sends END with an empty payload.
 #[derive(Clone, PartialEq, Message)]
 pub struct End {
@@ -173,6 +188,14 @@ pub struct GoAway {
 }
 
 impl Entry {
+    /// An entry whose key is made lower-case.
+    pub(crate) fn new(key: &str, value: impl Into<Bytes>) -> Self {
+        Self {
+            key: key.to_ascii_lowercase(),
+            value: value.into(),
+        }
+    }
+
     /// Whether the key is 1 to 128 of the characters `a`-`z`, `0`-`9`, `-`, `_` and `.`.
     #[must_use]
     pub fn has_valid_key(&self) -> bool {
@@ -182,12 +205,35 @@ impl Entry {
     }
 }
 
-/// What `max_metadata` counts: the bytes of each entry, and what it costs beside them.
-pub(crate) fn metadata_len(metadata: &[Entry]) -> usize {
-    let parts = metadata
-        .iter()
-        .flat_map(|entry| [entry.key.len(), entry.value.len(), ENTRY]);
-    parts.fold(0, usize::saturating_add)
+/// Checks metadata of a call or an answer against the `max_metadata` of its receiver.
+pub(crate) fn check_metadata<'a>(
+    metadata: impl IntoIterator<Item = &'a Entry>,
+    limit: u32,
+) -> Result<(), MetadataError> {
+    let (mut len, mut valid) = (0_usize, true);
+    for entry in metadata {
+        let parts = [entry.key.len(), entry.value.len(), ENTRY];
+        len = parts.into_iter().fold(len, usize::saturating_add);
+        valid &= entry.has_valid_key();
+    }
+    if len > usize::try_from(limit).unwrap_or(usize::MAX) {
+        Err(MetadataError::TooLarge { limit })
+    } else if valid {
+        Ok(())
+    } else {
+        Err(MetadataError::Key)
+    }
+}
+
+/// What a call ends with for its metadata, or for that of its answer.
+impl From<MetadataError> for End {
+    fn from(error: MetadataError) -> Self {
+        let code = match error {
+            MetadataError::TooLarge { .. } => RESOURCE_EXHAUSTED,
+            MetadataError::Key => INTERNAL,
+        };
+        Self::failed(code, &error.to_string())
+    }
 }
 
 impl End {
@@ -200,17 +246,20 @@ impl End {
         }
     }
 
-    /// This status, or what is left of it when it must fit a frame of `chunk` bytes and
-    /// `max_metadata`: success with too much metadata is a failure, a failure keeps its code.
+    /// This status, or what is left of it if it does not fit a frame of `chunk` bytes or its
+    /// metadata cannot travel: a success becomes a failure, a failure keeps its code.
     pub(crate) fn within(&self, chunk: usize, max_metadata: u32) -> Cow<'_, Self> {
-        let max = usize::try_from(max_metadata).unwrap_or(usize::MAX);
-        if self.encoded_len() <= chunk && metadata_len(&self.metadata) <= max {
+        let fault = check_metadata(&self.metadata, max_metadata).err();
+        if fault.is_none() && self.encoded_len() <= chunk {
             return Cow::Borrowed(self);
         }
-        let cut = if self.code == 0 {
-            Self::failed(RESOURCE_EXHAUSTED, "too much metadata in the answer")
-        } else {
-            Self::failed(self.code, cut(&self.message))
+        let cut = match (self.code, fault) {
+            (0, Some(fault)) => Self {
+                message: format!("of the answer: {fault}"),
+                ..fault.into()
+            },
+            (0, None) => Self::failed(RESOURCE_EXHAUSTED, "the answer's end exceeds a frame"),
+            (code, _) => Self::failed(code, cut(&self.message)),
         };
         Cow::Owned(Self {
             unseen: self.unseen,

@@ -116,7 +116,7 @@ impl Service for Echo {
         match method {
             0 => incoming.unary(move |call: Call<Text>| async move {
                 seen.echoes.fetch_add(1, Ordering::Relaxed);
-                echo(&call);
+                echo(&call)?;
                 Ok(call.body)
             }),
             1 => incoming.server_streaming(move |call, out| many(seen, call, out)),
@@ -148,10 +148,11 @@ impl Service for Echo {
 }
 
 /// Sends metadata back, if there is any to be sent.
-fn echo<T>(call: &Call<T>) {
+fn echo<T>(call: &Call<T>) -> Result<(), Status> {
     if let Some(value) = call.metadata.get("echo") {
-        call.answer_with("echoed", value.clone());
+        call.answer_with("echoed", value.clone())?;
     }
+    Ok(())
 }
 
 /// Rings when a handler is dropped before its end.
@@ -177,7 +178,7 @@ async fn many(seen: Arc<Seen>, call: Call<Text>, out: Sender<Text>) -> Result<()
         rings.0.sent.fetch_add(1, Ordering::Relaxed);
     }
     rings.1 = true;
-    call.answer_with("sent", call.body.count.to_string());
+    call.answer_with("sent", call.body.count.to_string())?;
     if call.body.text == "fail" {
         return Err(Status::aborted("after the messages"));
     }
@@ -203,7 +204,7 @@ async fn deaf(seen: Arc<Seen>, call: Call<Receiver<Text>>) -> Result<Text, Statu
 }
 
 async fn sum(mut call: Call<Receiver<Text>>) -> Result<Text, Status> {
-    echo(&call);
+    echo(&call)?;
     let mut sum = 0;
     while let Some(text) = call.body.recv().await? {
         sum += text.count;
@@ -212,7 +213,7 @@ async fn sum(mut call: Call<Receiver<Text>>) -> Result<Text, Status> {
 }
 
 async fn chat(mut call: Call<Receiver<Text>>, out: Sender<Text>) -> Result<(), Status> {
-    echo(&call);
+    echo(&call)?;
     while let Some(text) = call.body.recv().await? {
         out.send(text).await?;
     }

@@ -11,6 +11,7 @@ mod hostile;
 mod hostile_server;
 mod hostile_welcome;
 mod limits;
+mod metadata;
 mod odd_calls;
 mod policy;
 mod raw;

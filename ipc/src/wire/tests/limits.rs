@@ -2,7 +2,7 @@
 
 use super::super::call::Role;
 use super::super::commands::{OpenError, SendError};
-use super::super::messages::Entry;
+use super::super::messages::{Entry, MetadataError};
 use super::*;
 
 fn entry(key: &str, size: usize) -> Entry {
@@ -10,6 +10,10 @@ fn entry(key: &str, size: usize) -> Entry {
         key: key.into(),
         value: vec![0; size].into(),
     }
+}
+
+fn too_much(limit: u32) -> OpenError {
+    MetadataError::TooLarge { limit }.into()
 }
 
 fn call_with(id: u32, metadata: Vec<Entry>) -> Vec<u8> {
@@ -75,15 +79,20 @@ fn a_sender_keeps_to_the_limits_of_the_peer() {
     });
     let too_large = rig.engine.open(open(Some(2_001), true));
     assert_eq!(too_large, Err(OpenError::TooLarge { limit: 2_000 }));
-    let head = CallHead {
-        metadata: vec![entry("key", 8)],
-        ..CallHead::default()
-    };
-    let metadata = rig.engine.open(Open {
-        head,
-        ..open(None, true)
-    });
-    assert_eq!(metadata, Err(OpenError::Metadata { limit: 42 }));
+    for (metadata, error) in [
+        (entry("key", 8), too_much(42)),
+        (entry("Bad", 1), MetadataError::Key.into()),
+    ] {
+        let head = CallHead {
+            metadata: vec![metadata],
+            ..CallHead::default()
+        };
+        let refused = rig.engine.open(Open {
+            head,
+            ..open(None, true)
+        });
+        assert_eq!(refused, Err(error));
+    }
     assert!(
         rig.says().is_empty(),
         "a refused call takes no id and writes nothing"
@@ -258,6 +267,41 @@ fn bad_metadata_in_an_answer_fails_the_call() {
             panic!("{events:?}");
         };
         assert_eq!(end.code, code);
+    }
+}
+
+#[test]
+fn a_key_that_is_not_allowed_does_not_leave_with_an_answer() {
+    // MET-1 MET-5
+    let with = |key: &str, code| End {
+        message: "text".into(),
+        metadata: vec![entry("good", 1), entry(key, 1)],
+        ..status(code)
+    };
+    let without = End {
+        message: "text".into(),
+        ..status(9)
+    };
+    let (longest, long) = ("k".repeat(128), "k".repeat(129));
+    let mut rig = Rig::accepting();
+    let mut id = 1;
+    let mut told = |end: &End| {
+        let key = rig.called(call(id, true));
+        rig.engine.end(key, end);
+        id += 2;
+        match rig.says().remove(0) {
+            Frame::End(_, end) => end,
+            other => panic!("{other:?}"),
+        }
+    };
+    for key in ["", "Upper", "sp ace", "\u{fc}", &long] {
+        let success = told(&with(key, 0));
+        assert_eq!((success.code, success.unseen), (13, false), "{key}");
+        assert!(success.metadata.is_empty(), "{key}");
+        assert_eq!(told(&with(key, 9)), without, "{key}");
+    }
+    for code in [0, 9] {
+        assert_eq!(told(&with(&longest, code)), with(&longest, code));
     }
 }
 
