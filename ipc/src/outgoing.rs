@@ -65,11 +65,9 @@ pub(crate) async fn open(
     let open = opening(method, options.metadata, body, deadline.zip(sent));
     let busy = method.shape() == Shape::Unary;
     match connection.open(open, busy) {
-        Ok(key) => Ok(Held::outgoing(Arc::clone(connection), key, !one_way)),
+        Ok(key) => Ok(Held::outgoing(Arc::clone(connection), key)),
         Err(failure) => {
-            if !one_way {
-                connection.slots().add_permits(1);
-            }
+            connection.slots().add_permits(1);
             Err(failure.into())
         }
     }
@@ -133,11 +131,10 @@ pub(crate) fn body<'a>(pool: &Arc<Pool>, message: Encode<'a>) -> Body<'a> {
     Body::Bytes(pool.freeze(buffer))
 }
 
-/// Waits for room in the output, or takes one of the calls that the peer lets us have open.
+/// Takes one of the calls that the peer lets us have open; one-way, once the output has room.
 async fn turn(connection: &Connection, one_way: bool) -> Result<(), Failure> {
     if one_way {
         poll_fn(|cx| connection.poll_room(None, cx)).await;
-        return Ok(());
     }
     let slots = connection.slots();
     if connection.takes_no_calls() {

@@ -1,7 +1,7 @@
 //! A call as its caller makes it: chosen, then awaited.
 
 use std::fmt;
-use std::future::{Future, IntoFuture};
+use std::future::{Future, IntoFuture, poll_fn};
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::time::Duration;
@@ -42,8 +42,12 @@ pub type ServerStreaming<Req, Res> = Request<Req, shape::ServerStreaming<Res>>;
 pub type ClientStreaming<Req, Res> = Request<(), shape::ClientStreaming<Req, Res>>;
 /// Many each way. Awaiting gives a [`Sender`] and a [`Receiver`].
 pub type Bidirectional<Req, Res> = Request<(), shape::Bidirectional<Req, Res>>;
-/// One request, no answer. Awaiting waits for room in the output; whether the request
-/// arrives is not known, by contract.
+/// One request, no answer. Awaiting waits for room in the output, and until the request has
+/// gone there as a whole; whether it arrives is not known, by contract.
+///
+/// # Cancel safety
+///
+/// Dropping the future gives up a request that has not gone as a whole: no handler sees it.
 pub type OneWay<Req> = Request<Req, shape::OneWay>;
 
 /// Markers for how many messages go each way.
@@ -224,7 +228,11 @@ impl<Req: Message + 'static> IntoFuture for OneWay<Req> {
 
     fn into_future(self) -> Self::IntoFuture {
         let mut request = self;
-        Box::pin(async move { request.send().await.map(drop) })
+        Box::pin(async move {
+            let mut call = request.send().await?;
+            drop(request);
+            Ok(poll_fn(|cx| call.poll_sent(cx)).await?)
+        })
     }
 }
 

@@ -342,8 +342,10 @@ mod tests {
         Link {
             peer: Peer::of(&socket).unwrap(),
             socket: Arc::new(socket),
-            writer: Writer::Socket(Arc::new(out.into())),
-            core: Core::new(Engine::new(Side::Connecting, &limits, &established)),
+            core: Core::new(
+                Engine::new(Side::Connecting, &limits, &established),
+                Writer::Socket(Arc::new(out.into())),
+            ),
             input: BytesMut::new(),
             pool: Pool::new(limits.pooled),
             limits,
@@ -374,7 +376,7 @@ mod tests {
 
         let mut amid = link(near.try_clone().unwrap(), near);
         let key = open(&mut amid, &ECHO);
-        amid.writer = Writer::Socket(Arc::new(unwritable().into()));
+        amid.core.writer = Some(Writer::Socket(Arc::new(unwritable().into())));
         let ping = Header::new(Kind::Ping, 0, Flags::NONE, 0);
         sys::send(far.as_fd(), &ping.to_bytes()).unwrap();
         let failure = amid.answer(key).unwrap().1.into_failure();

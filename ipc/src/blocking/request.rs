@@ -64,9 +64,10 @@ impl<'a, Req, S> Request<'a, Req, S> {
         self
     }
 
-    /// Adds metadata.
+    /// Adds metadata; the key is made lower-case. With a key that cannot travel, or more than the
+    /// peer accepts, the call fails unsent.
     pub fn metadata(mut self, key: &str, value: impl Into<Bytes>) -> Self {
-        self.options.metadata.insert(key, value);
+        self.options.metadata.push(key, value);
         self
     }
 }

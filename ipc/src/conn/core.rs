@@ -20,7 +20,7 @@ use crate::wire::{Body, Engine, Key, Role, SendError};
 pub(crate) struct Core {
     pub(crate) engine: Engine<Slot>,
     /// Gone once the connection is over, so that whoever still holds it holds no descriptor.
-    writer: Option<Writer>,
+    pub(crate) writer: Option<Writer>,
     /// Why the connection is over, once it is.
     pub(crate) over: Option<ConnectionError>,
     /// The owner of the connection has let go: it ends once the last call of ours is over

@@ -2,29 +2,20 @@
 
 use std::task::{Context, Poll, ready};
 
-use super::{Connection, Ending};
+use super::{Connection, Ending, wake};
+use crate::error::Failure;
 use crate::status::Code;
 use crate::sync::Arc;
-use crate::wire::{Body, Key, SendError, Whole};
+use crate::wire::{Body, Key, Role, SendError, Whole};
 
 /// A hold on one call. A call of ours that is still open is cancelled when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Held {
     pub(crate) connection: Arc<Connection>,
     pub(crate) key: Key,
-    part: Part,
+    role: Role,
     /// The call was let go together with its answer.
     released: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Part {
-    /// The peer opened the call.
-    Incoming,
-    /// We opened it; it holds a permit.
-    Outgoing,
-    /// We opened it; it goes on by itself.
-    OneWay,
 }
 
 impl Held {
@@ -32,21 +23,16 @@ impl Held {
         Self {
             connection,
             key,
-            part: Part::Incoming,
+            role: Role::Callee,
             released: false,
         }
     }
 
-    pub(crate) const fn outgoing(connection: Arc<Connection>, key: Key, answered: bool) -> Self {
-        let part = if answered {
-            Part::Outgoing
-        } else {
-            Part::OneWay
-        };
+    pub(crate) const fn outgoing(connection: Arc<Connection>, key: Key) -> Self {
         Self {
             connection,
             key,
-            part,
+            role: Role::Caller,
             released: false,
         }
     }
@@ -61,6 +47,26 @@ impl Held {
         let answer = ready!(self.connection.poll_answer(self.key, cx));
         self.released = answer.is_some();
         Poll::Ready(answer)
+    }
+
+    /// Waits until a one-way call of ours was handed over as a whole, and lets go of it.
+    pub(crate) fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        let mut core = self.connection.lock();
+        let slot = core.engine.user_mut(self.key);
+        let sent = match slot.and_then(|slot| slot.ending.take()) {
+            Some(ending) => Err(ending.into_failure()),
+            None if core.engine.is_done(self.key) => Ok(()),
+            None => {
+                core.wait_for_room(Some(self.key), cx.waker());
+                return Poll::Pending;
+            }
+        };
+        core.release(self.key);
+        let waker = core.want_if_ending();
+        drop(core);
+        wake(waker);
+        self.released = true;
+        Poll::Ready(sent)
     }
 
     /// Answers a call of the peer with a success.
@@ -78,18 +84,18 @@ impl Held {
 
     /// Whether we opened the call.
     pub(crate) fn is_ours(&self) -> bool {
-        self.part != Part::Incoming
+        self.role == Role::Caller
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        match self.part {
+        match self.role {
             _ if self.released => {}
-            Part::Incoming | Part::OneWay => self.connection.release(self.key),
-            Part::Outgoing => self.connection.abandon(self.key, Code::Cancelled.to_u32()),
+            Role::Callee => self.connection.release(self.key),
+            Role::Caller => self.connection.abandon(self.key, Code::Cancelled.to_u32()),
         }
-        if self.part == Part::Outgoing {
+        if self.role == Role::Caller {
             self.connection.slots().add_permits(1);
         }
     }

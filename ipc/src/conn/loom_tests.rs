@@ -68,11 +68,9 @@ fn open(connection: &Arc<Connection>, end: bool, one_way: bool) -> Held {
         one_way,
         deadline: None,
     };
-    if !one_way {
-        connection.slots().try_acquire().unwrap().forget();
-    }
+    connection.slots().try_acquire().unwrap().forget();
     let key = connection.open(open, !one_way).unwrap();
-    Held::outgoing(Arc::clone(connection), key, !one_way)
+    Held::outgoing(Arc::clone(connection), key)
 }
 
 /// Reads until so many bytes have come.

@@ -118,7 +118,7 @@ impl Connection {
         core.over.is_none() && core.engine.peer_limits().max_calls == 0
     }
 
-    /// Opens a call; unless it is one-way, the caller holds a permit of [`Self::slots`].
+    /// Opens a call; the caller holds a permit of [`Self::slots`].
     /// A `busy` one counts among those that wait for an answer.
     pub(crate) fn open(&self, open: Open<'_>, busy: bool) -> Result<Key, Failure> {
         let _alarm = Alarm(self);

@@ -338,3 +338,38 @@ async fn closes(read: &std::sync::mpsc::Sender<()>) {
         tokio::task::yield_now().await;
     }
 }
+
+#[test]
+fn a_one_way_call_that_is_stuck_under_way_ends_at_its_deadline_or_with_its_connection() {
+    // [DLN-4] [CAN-1] [LIM-4]
+    let (leave, leaves) = std::sync::mpsc::channel::<()>();
+    let serve = move |raw: &mut Raw| {
+        let mut mean = welcome();
+        let limits = mean.limits.as_mut().unwrap();
+        (limits.max_calls, limits.initial_credit) = (1, 1_024);
+        greet(raw, &mean);
+        let cancel = raw.until(Kind::Cancel);
+        assert_eq!(Cancel::decode(cancel.payload).unwrap().code, 4);
+        assert_eq!(raw.until(Kind::Call).header.call, 3);
+        raw.send(&answer(3, Flags::END, &text("answer")));
+        leaves.recv().unwrap();
+    };
+    client_of(serve, async |client| {
+        let client = client.unwrap();
+        let large = || client.one_way(NOTE, text(&"x".repeat(100_000)));
+        let late = large().deadline(Duration::from_millis(50));
+        let echo = client.unary::<_, Text>(ECHO, text("")).into_future();
+        let both = async { tokio::join!(late.into_future(), echo) };
+        let (late, echo) = soon(both).await;
+        let told = |error: Error| (error.code(), error.outcome(), error.is_interrupted());
+        let expired = (Code::DeadlineExceeded, Outcome::MayHaveRun, false);
+        assert_eq!(told(late.unwrap_err()), expired);
+        assert_eq!(echo.unwrap().text, "answer", "once there was a place");
+
+        let mut lost = large().into_future();
+        assert!(begins(&mut lost).await.is_none());
+        leave.send(()).unwrap();
+        let lost = told(soon(lost).await.unwrap_err());
+        assert_eq!(lost, (Code::Unavailable, Outcome::MayHaveRun, true));
+    });
+}

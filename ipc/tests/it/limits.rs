@@ -59,6 +59,8 @@ async fn a_peer_that_takes_no_calls_is_called_in_vain_but_at_once() {
     )
     .await;
     assert_eq!(told(stream), (Code::ResourceExhausted, Outcome::NotSent));
+    let note = soon(near.one_way(NOTE, text("")).into_future()).await;
+    assert_eq!(told(note), (Code::ResourceExhausted, Outcome::NotSent));
     let back: Text = soon(far.unary(ECHO, text("it may call us")).into_future())
         .await
         .unwrap();

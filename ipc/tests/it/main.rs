@@ -13,6 +13,7 @@ mod hostile_welcome;
 mod limits;
 mod metadata;
 mod odd_calls;
+mod one_way;
 mod policy;
 mod raw;
 mod shutdown;

@@ -86,6 +86,46 @@ fn one_way_calls_are_over_when_they_are_sent() {
 }
 
 #[test]
+fn a_one_way_call_counts_for_both_sides_until_it_is_sent() {
+    // LIM-4 SHP-9 REF-1
+    let passes = |from: &mut Rig, to: &mut Rig| {
+        let mut out = BytesMut::new();
+        while from.engine.poll_output(&mut out) {}
+        to.hear(out).unwrap()
+    };
+    let mut caller = Rig::new(Side::Connecting, |_, theirs| {
+        (theirs.max_calls, theirs.initial_credit) = (1, 1_024);
+    });
+    let mut called = Rig::new(Side::Accepting, |ours, _| {
+        (ours.max_calls, ours.initial_credit) = (1, 1_024);
+    });
+    let note = |size| Open {
+        one_way: true,
+        ..open(Some(size), true)
+    };
+    // Without END, because it does not fit the CALL.
+    caller.engine.open(note(70_000)).unwrap();
+    let events = passes(&mut caller, &mut called);
+    let [Event::Call { key, .. }] = events[..] else {
+        panic!("{events:?}");
+    };
+    for refused in [open(None, true), note(1)] {
+        assert_eq!(caller.engine.open(refused), Err(OpenError::TooMany));
+    }
+    assert_eq!(caller.engine.open_calls(Role::Caller), 1);
+    for _ in 0..100 {
+        passes(&mut called, &mut caller);
+        passes(&mut caller, &mut called);
+    }
+    assert_eq!(caller.engine.open_calls(Role::Caller), 0);
+    assert_eq!(called.engine.open_calls(Role::Callee), 1);
+    called.engine.end(key, &status(0));
+    caller.open(None, true);
+    let events = passes(&mut caller, &mut called);
+    assert!(matches!(events[..], [Event::Call { .. }]), "{events:?}");
+}
+
+#[test]
 fn calls_above_the_limit_are_refused_unseen() {
     // REF-1 STA-2
     let mut rig = Rig::new(Side::Accepting, |ours, _| ours.max_calls = 1);
