@@ -155,8 +155,21 @@ impl fmt::Debug for Services {
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+
+    use bytes::{Bytes, BytesMut};
+    use prost::Message;
+
     use super::*;
+    use crate::call::Call;
+    use crate::conn::io::{Reader, Writer};
+    use crate::conn::memory::{MemoryEnd, Split, stream};
+    use crate::limits::Limits;
+    use crate::link::Link;
     use crate::method::Shape;
+    use crate::policy::Policy;
+    use crate::wire::messages::{CallHead, End, PeerLimits};
+    use crate::wire::{Decoder, Established, Flags, Header, Kind, Side};
 
     struct One(&'static [Method]);
 
@@ -171,8 +184,81 @@ mod tests {
             0
         }
         fn call(&self, _: usize, incoming: Incoming) -> Handling {
-            incoming.unimplemented()
+            incoming.unary(|_: Call<()>| async { Ok::<_, Status>(()) })
         }
+    }
+
+    fn established() -> Established {
+        Established {
+            limits: PeerLimits {
+                max_frame: 65_536,
+                max_message: 65_536,
+                max_calls: 1,
+                initial_credit: 65_536,
+                max_metadata: 0,
+            },
+            services: Vec::new(),
+            software: String::new(),
+            minor: 0,
+            session: Bytes::new(),
+        }
+    }
+
+    /// How this service refuses each of its methods to a stranger whose requests do not parse.
+    async fn refusals(service: One) -> Vec<End> {
+        let mut calls = BytesMut::new();
+        for (method, id) in service.0.iter().zip(1..) {
+            let head = CallHead {
+                method: method.id(),
+                body: Some(Bytes::from_static(b"\xff")),
+                ..CallHead::default()
+            };
+            let payload = head.encode_to_vec();
+            let len = u32::try_from(payload.len()).unwrap();
+            let header = Header::new(Kind::Call, id * 2 - 1, Flags::END, len);
+            calls.extend_from_slice(&header.to_bytes());
+            calls.extend_from_slice(&payload);
+        }
+        let expected = service.0.len();
+        let link = Link::new(Side::Accepting, vec![Arc::new(service)], Limits::default());
+        let stranger = Peer::invented(4_711, 4_711, &[]);
+        let admitted = Policy::any_user().resolve().unwrap().check(stranger);
+        let (near, far) = stream(Split::Whole);
+        let far = Arc::new(far);
+        let far = (Reader::Memory(Arc::clone(&far)), Writer::Memory(far));
+        let (_connection, task) =
+            link.unwrap()
+                .join(admitted.unwrap(), far, (established(), calls));
+        tokio::select! {
+            reason = task.run() => panic!("{reason}"),
+            ends = ends(&near, expected) => ends,
+        }
+    }
+
+    /// The first frames that come, each an END.
+    async fn ends(near: &MemoryEnd, expected: usize) -> Vec<End> {
+        let (mut ends, mut input) = (Vec::new(), BytesMut::new());
+        while ends.len() < expected {
+            if let Some(raw) = Decoder::new(65_536).decode(&mut input).unwrap() {
+                ends.push(End::decode(raw.payload).unwrap());
+                continue;
+            }
+            input.reserve(4_096);
+            poll_fn(|cx| near.poll_read(cx, &mut input)).await;
+        }
+        ends
+    }
+
+    #[tokio::test]
+    async fn whether_a_peer_may_call_is_settled_before_its_request_is_read() {
+        // [REF-7]
+        static METHODS: [Method; 2] = [
+            Method::new("test.One/Any", Shape::Unary),
+            Method::new("test.One/Root", Shape::Unary).access(Access::Root),
+        ];
+        let ends = refusals(One(&METHODS)).await;
+        let told = ends.iter().map(|end| (end.code, end.unseen));
+        assert_eq!(told.collect::<Vec<_>>(), [(13, true), (7, true)]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use ipc::wire::messages::{CallHead, End, PeerLimits};
+use ipc::wire::messages::{CallHead, Cancel, End, Entry, PeerLimits};
 use ipc::wire::{Flags, Kind, Violation};
 use prost::Message;
 
@@ -20,12 +20,12 @@ fn requests_that_do_not_fit_their_method_cost_one_call() {
         ..CallHead::default()
     };
     let mut big = head(ECHO.id(), Some(b""));
-    big.metadata.push(ipc::wire::messages::Entry {
+    big.metadata.push(Entry {
         key: "k".into(),
         value: vec![0; 9_000].into(),
     });
     let mut odd = head(ECHO.id(), Some(b""));
-    odd.metadata.push(ipc::wire::messages::Entry {
+    odd.metadata.push(Entry {
         key: "Ä".into(),
         value: "v".into(),
     });
@@ -98,6 +98,29 @@ fn a_caller_that_ends_and_then_cancels_is_gone_for_the_handler() {
         if came.header.call == 3 {
             break;
         }
+    }
+}
+
+#[test]
+fn a_cancelled_call_drops_its_handler_whatever_the_code() {
+    // [CAN-5]
+    let host = Host::new();
+    let mut peer = host.peer();
+    for (id, code) in (1..).step_by(4).zip([1, 4, 0, 16, 4_711, u32::MAX]) {
+        peer.call(id, WAIT, &text(""));
+        let cancel = Cancel { code }.encode_to_vec();
+        peer.frame(Kind::Cancel, id, Flags::NONE, &cancel);
+        host.runtime.block_on(async {
+            soon(host.daemon.seen.dropped.notified()).await;
+            soon(host.daemon.seen.cancelled.notified()).await;
+        });
+        // No END answers it.
+        peer.call(id + 2, ECHO, &text("next"));
+        let came = peer.next().unwrap();
+        assert_eq!(
+            (came.header.kind, came.header.call),
+            (Kind::Message, id + 2)
+        );
     }
 }
 
@@ -215,19 +238,42 @@ fn a_one_way_method_may_be_called_for_an_answer_and_others_without() {
 #[test]
 fn a_call_is_refused_for_its_first_fault() {
     // [REF-7] [DLN-6]
-    let host = Host::new();
+    let host = Host::with(limits(|limits| limits.max_calls = 1));
     let mut peer = host.peer();
-    let cases = [(0xdead_beef, Some(0), 4), (0xdead_beef, None, 12)];
-    for (id, (method, time_left, code)) in [1, 3].into_iter().zip(cases) {
-        let head = CallHead {
-            method,
-            time_left,
-            ..CallHead::default()
-        };
+    // All that can be wrong besides access; then one fault less at a time.
+    let mut head = CallHead {
+        method: 0xdead_beef,
+        time_left: Some(0),
+        metadata: vec![Entry {
+            key: "\u{c4}".into(),
+            value: vec![0; 9_000].into(),
+        }],
+        body: Some((&b"\xff\xff"[..]).into()),
+    };
+    let refused = |peer: &mut Raw, id, head: &CallHead| {
         peer.frame(Kind::Call, id, Flags::END, &head.encode_to_vec());
         let end = peer.ended(id);
-        assert_eq!((end.code, end.unseen), (code, true));
-    }
+        assert!(end.unseen);
+        (end.code, end.message)
+    };
+    peer.call(1, WAIT, &text(""));
+    let (code, message) = refused(&mut peer, 3, &head);
+    assert_eq!((code, message.as_str()), (8, "too many open calls"));
+    peer.frame(Kind::Cancel, 1, Flags::NONE, b"");
+    let (code, message) = refused(&mut peer, 5, &head);
+    assert!(code == 8 && message.starts_with("metadata exceeds"));
+    head.metadata[0].value.clear();
+    let (code, message) = refused(&mut peer, 7, &head);
+    assert!(code == 13 && message.starts_with("metadata key"));
+    head.metadata.clear();
+    assert_eq!(refused(&mut peer, 9, &head).0, 4);
+    head.time_left = None;
+    assert_eq!(refused(&mut peer, 11, &head).0, 12);
+    head.method = ECHO.id();
+    let (code, message) = refused(&mut peer, 13, &head);
+    assert!(code == 13 && message.contains("does not parse"));
+    peer.call(15, ECHO, &text("flawless"));
+    assert_eq!(peer.answered(15).text, "flawless");
 }
 
 #[test]

@@ -134,18 +134,26 @@ fn a_call_with_many_faults_is_refused_for_the_first() {
         raw(Kind::Call, id, Flags::END, &head.encode_to_vec())
     };
     let mut rig = Rig::new(Side::Accepting, |ours, _| ours.max_calls = 1);
-    rig.hear(faulty(1, "Bad", 9_000)).unwrap();
-    rig.hear(faulty(3, "Bad", 1)).unwrap();
-    rig.hear(faulty(5, "good", 1)).unwrap();
-    rig.called(call(7, false));
-    rig.hear(faulty(9, "Bad", 1)).unwrap();
-    let told = [
-        "end 1 8 unseen",
-        "end 3 13 unseen",
-        "end 5 4 unseen",
-        "end 9 8 unseen",
-    ];
-    assert_eq!(names(&rig.says()), told);
+    let told = |rig: &mut Rig, call| {
+        rig.hear(call).unwrap();
+        match rig.says().pop() {
+            Some(Frame::End(_, end)) => (end.code, end.unseen, end.message),
+            other => panic!("{other:?}"),
+        }
+    };
+    let refused = |code, text: &str| (code, true, text.to_owned());
+    let open = rig.called(call(1, false));
+    let full = refused(8, "too many open calls");
+    assert_eq!(told(&mut rig, faulty(3, "Bad", 9_000)), full);
+    rig.engine.fail(open, &status(9));
+    rig.says();
+    let size = refused(8, "metadata exceeds the limit of 8192 bytes");
+    assert_eq!(told(&mut rig, faulty(5, "Bad", 9_000)), size);
+    let key = "metadata key is not 1 to 128 of a-z, 0-9, -, _ and .";
+    let key = refused(13, key);
+    assert_eq!(told(&mut rig, faulty(7, "Bad", 1)), key);
+    let late = refused(4, "deadline passed");
+    assert_eq!(told(&mut rig, faulty(9, "good", 1)), late);
 }
 
 #[test]

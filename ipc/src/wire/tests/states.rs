@@ -267,6 +267,20 @@ fn a_cancelled_call_writes_nothing_more() {
 }
 
 #[test]
+fn a_call_is_cancelled_whatever_the_code() {
+    // CAN-5 CAN-3
+    let mut rig = Rig::accepting();
+    for (id, code) in (1..).step_by(2).zip([1, 4, 0, 2, 17, u32::MAX]) {
+        let key = rig.called(call(id, false));
+        let cancel = Cancel { code }.encode_to_vec();
+        let events = rig.hear(raw(Kind::Cancel, id, Flags::NONE, &cancel));
+        let events = events.unwrap();
+        assert!(matches!(events[..], [Event::Cancelled { .. }]), "{code}");
+        assert!(rig.engine.is_done(key) && rig.says().is_empty(), "{code}");
+    }
+}
+
+#[test]
 fn only_the_caller_may_cancel() {
     // STA-1
     let mut rig = Rig::connecting();
