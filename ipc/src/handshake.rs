@@ -12,7 +12,7 @@ use crate::error::{ConnectionError, HandshakeError};
 use crate::sync::Arc;
 use crate::wire::messages::GoAway;
 use crate::wire::{
-    Accepting, Connecting, Established, Failure, GoAwayCode, Local, Progress, Violation, farewell,
+    Accepting, Connecting, Established, Failure, GoAwayCode, Local, Parting, Progress, Violation,
     turn_away,
 };
 
@@ -51,12 +51,22 @@ pub(crate) async fn connect<A>(
     })?;
     let (established, confirm) = welcomed.confirm();
     if let Err(broken) = within(deadline, write(writer, confirm)).await? {
-        // It has closed, so that its end is there to be read.
-        while within(deadline, read(reader, &mut input)).await?.is_ok() {}
-        let said = farewell(&mut input).as_ref().map(turned_away);
-        return Err(said.unwrap_or(HandshakeError::Lost(broken)));
+        let said = within(deadline, last_words(reader, &mut input)).await?;
+        return Err(said.map_or(HandshakeError::Lost(broken), |away| turned_away(&away)));
     }
     Ok((admitted, (established, input)))
+}
+
+/// What a server has said that takes nothing more, which may be much.
+async fn last_words(reader: &Reader, input: &mut BytesMut) -> Option<GoAway> {
+    let mut step = Parting::default();
+    loop {
+        match step.handle_input(input) {
+            Progress::Next(said) => return said,
+            Progress::Wait(wait) => step = wait,
+        }
+        read(reader, input).await.ok()?;
+    }
 }
 
 /// What the end of the input means to the connecting side, which may have failed to write.

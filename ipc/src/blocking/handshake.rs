@@ -14,7 +14,8 @@ use crate::peer::Peer;
 use crate::policy::ResolvedPolicy;
 use crate::sync::Arc;
 use crate::sys::{self, Interest};
-use crate::wire::{Connecting, Established, GoAwayCode, Local, Progress, farewell, turn_away};
+use crate::wire::messages::GoAway;
+use crate::wire::{Connecting, Established, GoAwayCode, Local, Parting, Progress, turn_away};
 
 /// A handshake under way.
 pub(super) struct Shake {
@@ -54,12 +55,24 @@ impl Shake {
         })?;
         let (established, confirm) = welcomed.confirm();
         if let Err(broken) = self.write(confirm)? {
-            // It has closed, so that its end is there to be read.
-            while self.read()?.is_ok() {}
-            let said = farewell(&mut self.input).as_ref().map(turned_away);
-            return Err(said.unwrap_or(HandshakeError::Lost(broken)));
+            let said = self.last_words()?;
+            return Err(said.map_or(HandshakeError::Lost(broken), |away| turned_away(&away)));
         }
         Ok((admitted.into_peer(), established))
+    }
+
+    /// What a server has said that takes nothing more, which may be much.
+    fn last_words(&mut self) -> Result<Option<GoAway>, HandshakeError> {
+        let mut step = Parting::default();
+        loop {
+            match step.handle_input(&mut self.input) {
+                Progress::Next(said) => return Ok(said),
+                Progress::Wait(wait) => step = wait,
+            }
+            if self.read()?.is_err() {
+                return Ok(None);
+            }
+        }
     }
 
     fn write(&self, mut bytes: BytesMut) -> Result<Result<(), ConnectionError>, HandshakeError> {

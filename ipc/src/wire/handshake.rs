@@ -27,6 +27,8 @@ const MINOR: u32 = 0;
 const PREFACE_LEN: usize = 8;
 /// Largest payload of a handshake frame.
 const MAX_HANDSHAKE_FRAME: u32 = 16_384;
+/// Bytes in which the GOAWAY of a peer that takes nothing more is looked for.
+const PARTING: usize = 65_536;
 /// Bytes of a nonce and of a session name.
 const NONCE_LEN: usize = 16;
 
@@ -284,14 +286,34 @@ pub fn turn_away(prefaced: bool, code: u32, message: &str) -> BytesMut {
     out
 }
 
-/// Why a peer that has closed did so, if it said.
-#[must_use]
-pub fn farewell(buffer: &mut BytesMut) -> Option<GoAway> {
-    loop {
-        match take_frame(buffer) {
-            Ok(Some(_)) => {}
-            Err(Failure::GoAway(away)) => return Some(away),
-            Ok(None) | Err(Failure::Violation(_)) => return None,
+/// The connecting side, whose CONFIRM was not taken: the peer may have said why.
+#[derive(Debug)]
+pub struct Parting {
+    left: usize,
+}
+
+impl Default for Parting {
+    fn default() -> Self {
+        Self { left: PARTING }
+    }
+}
+
+impl Parting {
+    /// Takes what has arrived; the end is GOAWAY, or that none is to be expected any more.
+    pub fn handle_input(self, buffer: &mut BytesMut) -> Progress<Self, Option<GoAway>> {
+        let before = buffer.len();
+        let said = loop {
+            match take_frame(buffer) {
+                Ok(Some(_)) => {}
+                Ok(None) => break None,
+                Err(Failure::GoAway(away)) => break Some(away),
+                Err(Failure::Violation(_)) => return Progress::Next(None),
+            }
+        };
+        let taken = before.saturating_sub(buffer.len());
+        match self.left.checked_sub(taken) {
+            Some(left) if said.is_none() => Progress::Wait(Self { left }),
+            _ => Progress::Next(said),
         }
     }
 }

@@ -41,8 +41,8 @@ pub use decoder::{Decoder, RawFrame};
 pub use engine::{Engine, Event};
 pub use frame::Frame;
 pub use handshake::{
-    Accepting, AwaitConfirm, Connecting, Established, Failure, Greeted, Local, Progress, Welcomed,
-    farewell, turn_away,
+    Accepting, AwaitConfirm, Connecting, Established, Failure, Greeted, Local, Parting, Progress,
+    Welcomed, turn_away,
 };
 pub use header::{Flags, HEADER_LEN, Header, Kind};
 pub use outbox::Body;

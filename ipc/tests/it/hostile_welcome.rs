@@ -1,5 +1,7 @@
 //! Servers that break the handshake, against our client.
 
+use std::io::Write;
+use std::net::Shutdown;
 use std::os::unix::net::UnixListener;
 use std::time::Duration;
 
@@ -189,6 +191,28 @@ fn a_server_that_is_not_trusted_is_told() {
     let client = blocking::Client::builder(fake.path.clone()).trust(other());
     distrusted(client.connect().unwrap_err());
     fake.serving.join().unwrap();
+}
+
+/// Welcomes, takes nothing from then on, and sends as long as somebody reads.
+fn pours(raw: &mut Raw) {
+    raw.preface();
+    raw.until(Kind::Hello);
+    raw.socket.shutdown(Shutdown::Read).unwrap();
+    raw.send(&PREFACE);
+    raw.frame(Kind::Welcome, 0, Flags::NONE, &welcome().encode_to_vec());
+    let noise = frame(Kind::Unknown(99), 0, Flags::NONE, &[0; 16_000]);
+    let mut poured = 0;
+    while poured < 64 << 20 && raw.socket.write_all(&noise).is_ok() {
+        poured += noise.len();
+    }
+    assert!(poured < 4 << 20, "{poured} bytes were read");
+}
+
+#[test]
+fn a_server_that_reads_nothing_and_never_stops_sending_is_left() {
+    // [TRN-6]
+    client_of(pours, async |client| drop(client));
+    blocking_client_of(pours, drop);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The handshake, one wrong byte at a time.
 
 use super::super::handshake::{
-    Accepting, Connecting, Failure, Greeted, Local, Progress, Welcomed, turn_away,
+    Accepting, Connecting, Failure, Greeted, Local, Parting, Progress, Welcomed, turn_away,
 };
 use super::super::messages::{Confirm, GoAway, Hello, Welcome};
 use super::*;
@@ -244,4 +244,35 @@ fn a_peer_that_is_turned_away_learns_why() {
             ..GoAway::default()
         }))
     );
+}
+
+/// What is found in the last words of a server that come in pieces of this size: `None` if it
+/// may still say more, and the code of its GOAWAY.
+fn parting(bytes: &[u8], piece: usize) -> Option<Option<u32>> {
+    let (mut step, mut buffer) = (Parting::default(), BytesMut::new());
+    for part in bytes.chunks(piece) {
+        buffer.extend_from_slice(part);
+        match step.handle_input(&mut buffer) {
+            Progress::Wait(wait) => step = wait,
+            Progress::Next(said) => return Some(said.map(|away| away.code)),
+        }
+    }
+    None
+}
+
+#[test]
+fn the_last_words_of_a_server_are_looked_for_only_so_far() {
+    // TRN-6
+    let away = turn_away(true, 64, "no").to_vec();
+    let noise = raw(Kind::Unknown(99), 0, Flags::NONE, &[0; 16_000]);
+    let broken = raw(Kind::Credit, 1, Flags::NONE, &[0xff]);
+    for piece in [1, 1_000, 100_000] {
+        assert_eq!(parting(&noise, piece), None);
+        let behind_noise = [&noise[..], &away].concat();
+        assert_eq!(parting(&behind_noise, piece), Some(Some(64)));
+        let behind_a_violation = [&broken[..], &away].concat();
+        assert_eq!(parting(&behind_a_violation, piece), Some(None));
+        assert_eq!(parting(&noise.repeat(4), piece), None);
+        assert_eq!(parting(&noise.repeat(5), piece), Some(None));
+    }
 }
