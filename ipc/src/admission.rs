@@ -129,12 +129,11 @@ impl Refused {
     }
 }
 
-/// Connections in all and of one user. A connection takes two descriptors, a socket and a
-/// pidfd; a quarter is left for all else, and for other users.
+/// Connections in all and of one user. A connection takes up to three descriptors: a socket, a
+/// pidfd, and while a write is blocked the socket once more. A quarter is left for all else,
+/// and for other users.
 fn seats(limits: &Limits, descriptors: u64) -> (u32, u32) {
-    let room = u32::try_from(descriptors / 8 * 3)
-        .unwrap_or(u32::MAX)
-        .max(2);
+    let room = u32::try_from(descriptors / 4).unwrap_or(u32::MAX).max(2);
     if room >= limits.max_connections {
         return (limits.max_connections, limits.max_connections_per_user);
     }
@@ -153,7 +152,8 @@ mod tests {
     fn few_descriptors_mean_fewer_seats_and_some_for_others() {
         let limits = Limits::default();
         assert_eq!(seats(&limits, u64::MAX), (4_096, 1_024));
-        assert_eq!(seats(&limits, 256), (96, 72));
+        assert_eq!(seats(&limits, 256), (64, 48));
+        assert_eq!(seats(&limits, 1_024), (256, 192));
         assert_eq!(seats(&limits, 0), (2, 1));
     }
 

@@ -65,7 +65,8 @@ impl ServerBuilder {
     /// [`Server::serve_until`].
     ///
     /// Raises the process's soft limit of open descriptors to the hard one: each connection
-    /// takes two.
+    /// takes two, and a third while a write to its peer is blocked. Where the limit is below
+    /// four for each of [`Limits::max_connections`], fewer are taken.
     ///
     /// # Errors
     ///
