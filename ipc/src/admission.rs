@@ -1,10 +1,10 @@
 //! Who is let in: the policy, and a seat for each connection.
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
 
 use tracing::{debug, warn};
 
+use crate::complaints::Seldom;
 use crate::conn::now;
 use crate::limits::Limits;
 use crate::peer::Peer;
@@ -19,7 +19,7 @@ pub(crate) struct Admission {
     total: u32,
     per_user: u32,
     taken: Mutex<HashMap<u32, u32>>,
-    refused: Mutex<Refused>,
+    refused: Seldom,
 }
 
 /// Why a peer is turned away.
@@ -55,7 +55,7 @@ impl Admission {
             total,
             per_user,
             taken: Mutex::default(),
-            refused: Mutex::default(),
+            refused: Seldom::default(),
         }
     }
 
@@ -67,8 +67,7 @@ impl Admission {
         let admitted = admitted.and_then(|admitted| Ok((admitted, self.seat(uid)?)));
         admitted.inspect_err(|refusal| {
             let refusal: &dyn std::error::Error = refusal;
-            let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-            match refused.count(now()) {
+            match self.refused.count(now()) {
                 Some(others) => warn!(peer.uid = uid, refusal, others, "refused"),
                 None => debug!(peer.uid = uid, refusal, "refused"),
             }
@@ -106,26 +105,6 @@ impl Drop for Seat {
                 taken.remove(&self.uid);
             }
         }
-    }
-}
-
-/// Refusals since the last that was logged for an operator.
-#[derive(Debug, Default)]
-struct Refused {
-    logged: Option<Instant>,
-    others: u64,
-}
-
-impl Refused {
-    /// Counts one; returns how many went by quietly if this one is to be logged.
-    fn count(&mut self, now: Instant) -> Option<u64> {
-        let quiet = |logged| now.saturating_duration_since(logged) < Duration::from_secs(1);
-        if self.logged.is_some_and(quiet) {
-            self.others = self.others.saturating_add(1);
-            return None;
-        }
-        self.logged = Some(now);
-        Some(std::mem::take(&mut self.others))
     }
 }
 
@@ -171,14 +150,5 @@ mod tests {
         assert!(enter(8).is_ok());
         drop(second);
         assert!(enter(7).is_ok());
-    }
-
-    #[test]
-    fn refusals_are_logged_once_a_second_with_their_number() {
-        let start = now();
-        let at = |millis| start + Duration::from_millis(millis);
-        let mut refused = Refused::default();
-        let logged = [0, 1, 999, 1_000, 1_500, 2_000].map(|millis| refused.count(at(millis)));
-        assert_eq!(logged, [Some(0), None, None, Some(2), None, Some(1)]);
     }
 }

@@ -5,12 +5,13 @@ use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
+use std::thread;
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use prost::Message;
 use tokio::time::timeout_at;
-use tracing::{Instrument, warn};
+use tracing::Instrument;
 
 use crate::call::{Call, CallContext};
 use crate::conn::events::Arrived;
@@ -195,18 +196,17 @@ impl Handling {
             deadline,
         } = *call;
         let Self(Some(handling)) = self else { return };
-        let mut guarded = Guarded {
-            handling: Some(handling),
-            method,
-        };
+        let mut guarded = Guarded(Some(handling));
         let first = Pin::new(&mut guarded).poll(&mut Context::from_waker(Waker::noop()));
-        if first.is_ready() {
-            return;
+        if let Poll::Ready(ended) = first {
+            return report(connection, method, &ended);
         }
         if method.shape() == Shape::Unary {
             connection.lock().enter(key);
         }
-        let running = guarded.in_current_span();
+        let host = Arc::clone(connection);
+        let running = async move { report(&host, method, &guarded.await) };
+        let running = running.in_current_span();
         // A one-way call may outlive the connection, whose timer ends the others.
         let alone = deadline.filter(|_| method.shape() == Shape::OneWay);
         let task = match alone {
@@ -324,7 +324,7 @@ impl<H: Hold> Answer<H> {
 impl<H: Hold> Drop for Answer<H> {
     fn drop(&mut self) {
         if !self.answered {
-            let why = if std::thread::panicking() {
+            let why = if thread::panicking() {
                 "the handler panicked"
             } else {
                 "the handler dropped its answer"
@@ -365,26 +365,29 @@ async fn rest(call: &Held, mut only: Option<Bytes>) -> Result<Option<Bytes>, Sta
 }
 
 /// A handler whose panic ends its call and nothing else.
-struct Guarded {
-    handling: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
-    method: &'static Method,
-}
+struct Guarded(Option<Pin<Box<dyn Future<Output = ()> + Send>>>);
 
 impl Future for Guarded {
-    type Output = ();
+    type Output = thread::Result<()>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(handling) = &mut self.handling else {
-            return Poll::Ready(());
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Some(handling) = &mut self.0 else {
+            return Poll::Ready(Ok(()));
         };
         let polled = catch_unwind(AssertUnwindSafe(|| handling.as_mut().poll(cx)));
-        let done = polled.unwrap_or_else(|_| {
-            warn!(rpc.method = self.method.path(), "handler panicked");
-            Poll::Ready(())
-        });
+        let done = match polled {
+            Ok(polled) => polled.map(Ok),
+            Err(panic) => Poll::Ready(Err(panic)),
+        };
         if done.is_ready() {
-            self.handling = None;
+            self.0 = None;
         }
         done
+    }
+}
+
+fn report(connection: &Connection, method: &Method, ended: &thread::Result<()>) {
+    if ended.is_err() {
+        connection.complaints.panicked(method, &connection.peer);
     }
 }

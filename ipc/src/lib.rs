@@ -23,6 +23,7 @@ mod stream;
 // 7. Services, servers, clients.
 mod admission;
 mod client;
+mod complaints;
 mod connect;
 mod link;
 mod method;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tracing::{Instrument, debug_span};
 
 use crate::client::Client;
+use crate::complaints::Complaints;
 use crate::conn::io::{self as transport, Reader, Writer};
 use crate::conn::{Connection, Dispatch, Setup, Task};
 use crate::error::{BuildError, Error, HandshakeError};
@@ -24,6 +25,7 @@ pub(crate) struct Link {
     pub(crate) local: Arc<Local>,
     services: Arc<dyn Dispatch>,
     pool: Arc<Pool>,
+    complaints: Arc<Complaints>,
     side: Side,
 }
 
@@ -48,6 +50,7 @@ impl Link {
             local,
             services: Arc::new(services),
             pool: Pool::new(limits.pooled),
+            complaints: Arc::default(),
             side,
         })
     }
@@ -100,6 +103,7 @@ impl Link {
             peer: admitted.into_peer(),
             dispatch: Arc::clone(&self.services),
             pool: Arc::clone(&self.pool),
+            complaints: Arc::clone(&self.complaints),
         };
         let connection = Connection::new(writer, setup, &established);
         let task = Task::new(Arc::clone(&connection), reader, input);

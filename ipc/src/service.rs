@@ -3,7 +3,7 @@
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use tracing::{debug_span, warn};
+use tracing::debug_span;
 
 use crate::conn::{Arrived, Connection, Dispatch};
 use crate::error::{BuildError, Error};
@@ -119,11 +119,7 @@ impl Dispatch for Services {
         };
         let peer = &connection.peer;
         if !self.admits(peer, method.required_access()) {
-            warn!(
-                rpc.method = method.path(),
-                peer.uid = peer.uid(),
-                "access denied"
-            );
+            connection.complaints.denied(method, peer);
             return incoming.refuse(&Status::permission_denied("this method is not open to you"));
         }
         let span = debug_span!("call", call.id = id.get(), rpc.method = method.path());
@@ -131,7 +127,7 @@ impl Dispatch for Services {
         // Generated code does not panic here, but a service may be written by hand.
         let handling = catch_unwind(AssertUnwindSafe(|| service.call(index, incoming)));
         let Ok(handling) = handling else {
-            warn!(rpc.method = method.path(), "service panicked");
+            connection.complaints.panicked(method, peer);
             let status = Status::unknown("the handler panicked");
             return connection.disown(key, id, &status.to_end());
         };

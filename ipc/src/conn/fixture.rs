@@ -53,6 +53,7 @@ pub(super) fn setup(peer: &Peer, dispatch: Arc<dyn Dispatch>, limits: Limits) ->
         peer: peer.clone(),
         dispatch,
         pool: Pool::new(limits.pooled),
+        complaints: Arc::default(),
     }
 }
 

@@ -37,6 +37,7 @@ pub(crate) use self::held::{Held, Hold};
 pub(crate) use self::slot::Ending;
 pub(crate) use self::task::Task;
 pub(crate) use self::wakes::Wakes;
+use crate::complaints::Complaints;
 use crate::error::{ConnectionError, Failure, Outcome};
 use crate::limits::Limits;
 use crate::peer::Peer;
@@ -58,6 +59,7 @@ pub(crate) struct Connection {
     pub(crate) peer: Peer,
     pub(crate) dispatch: Arc<dyn Dispatch>,
     pub(crate) pool: Arc<Pool>,
+    pub(crate) complaints: Arc<Complaints>,
     pub(crate) handlers: TaskTracker,
     /// Cancelled when the connection is over.
     pub(crate) ended: CancellationToken,
@@ -71,6 +73,7 @@ pub(crate) struct Setup {
     pub(crate) peer: Peer,
     pub(crate) dispatch: Arc<dyn Dispatch>,
     pub(crate) pool: Arc<Pool>,
+    pub(crate) complaints: Arc<Complaints>,
 }
 
 impl Connection {
@@ -82,6 +85,7 @@ impl Connection {
             peer,
             dispatch,
             pool,
+            complaints,
         } = setup;
         let calls = usize::try_from(established.limits.max_calls).unwrap_or(usize::MAX);
         Arc::new(Self {
@@ -91,6 +95,7 @@ impl Connection {
             peer,
             dispatch,
             pool,
+            complaints,
             handlers: TaskTracker::new(),
             ended: CancellationToken::new(),
         })
