@@ -39,7 +39,7 @@ pub(crate) async fn connect<A>(
             Ok(Progress::Wait(wait)) => step = wait,
             Err(failure) => return Err(give_up(writer, &failure, true)),
         }
-        if let Err(closed) = within(deadline, read(reader, &mut input)).await? {
+        if let Err(closed) = read_by(deadline, reader, &mut input).await {
             return Err(ended(writer, &closed, sent.err()));
         }
     };
@@ -51,21 +51,21 @@ pub(crate) async fn connect<A>(
     })?;
     let (established, confirm) = welcomed.confirm();
     if let Err(broken) = within(deadline, write(writer, confirm)).await? {
-        let said = within(deadline, last_words(reader, &mut input)).await?;
+        let said = last_words(deadline, reader, &mut input).await;
         return Err(said.map_or(HandshakeError::Lost(broken), |away| turned_away(&away)));
     }
     Ok((admitted, (established, input)))
 }
 
 /// What a server has said that takes nothing more, which may be much.
-async fn last_words(reader: &Reader, input: &mut BytesMut) -> Option<GoAway> {
+async fn last_words(deadline: Instant, reader: &Reader, input: &mut BytesMut) -> Option<GoAway> {
     let mut step = Parting::default();
     loop {
         match step.handle_input(input) {
             Progress::Next(said) => return said,
             Progress::Wait(wait) => step = wait,
         }
-        read(reader, input).await.ok()?;
+        read_by(deadline, reader, input).await.ok()?;
     }
 }
 
@@ -79,7 +79,7 @@ pub(crate) fn ended(
         ConnectionError::Violation(violation) => {
             give_up(writer, &Failure::Violation(*violation), true)
         }
-        _ => HandshakeError::Lost(unsent.unwrap_or(ConnectionError::Closed)),
+        other => HandshakeError::Lost(unsent.unwrap_or_else(|| other.clone())),
     }
 }
 
@@ -126,7 +126,7 @@ pub(crate) fn say(writer: &Writer, bytes: &[u8]) {
     }
 }
 
-/// Reads more of the peer's part; when time is up, tells the peer.
+/// Reads more of the connecting side's part; tells it what is wrong with that.
 async fn more(
     deadline: Instant,
     reader: &Reader,
@@ -134,18 +134,26 @@ async fn more(
     input: &mut BytesMut,
     prefaced: bool,
 ) -> Result<(), HandshakeError> {
-    match timeout_at(deadline, read(reader, input)).await {
-        Ok(Err(ConnectionError::Violation(violation))) => {
-            Err(give_up(writer, &Failure::Violation(violation), prefaced))
+    let read = read_by(deadline, reader, input).await;
+    read.map_err(|error| match error {
+        ConnectionError::Violation(violation) => {
+            give_up(writer, &Failure::Violation(violation), prefaced)
         }
-        Ok(read) => read.map_err(HandshakeError::Lost),
-        Err(_elapsed) => {
-            let failure = Failure::Violation(Violation::HandshakeTimeout);
-            Err(give_up(writer, &failure, prefaced))
-        }
-    }
+        other => HandshakeError::Lost(other),
+    })
 }
 
+async fn read_by(
+    deadline: Instant,
+    reader: &Reader,
+    input: &mut BytesMut,
+) -> Result<(), ConnectionError> {
+    timeout_at(deadline, read(reader, input))
+        .await
+        .unwrap_or_else(|_elapsed| Err(Violation::HandshakeTimeout.into()))
+}
+
+/// A write that must end in time; a peer that takes nothing can be told nothing.
 async fn within<T>(deadline: Instant, step: impl Future<Output = T>) -> Result<T, HandshakeError> {
     timeout_at(deadline, step)
         .await

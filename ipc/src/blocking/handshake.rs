@@ -15,7 +15,9 @@ use crate::policy::ResolvedPolicy;
 use crate::sync::Arc;
 use crate::sys::{self, Interest};
 use crate::wire::messages::GoAway;
-use crate::wire::{Connecting, Established, GoAwayCode, Local, Parting, Progress, turn_away};
+use crate::wire::{
+    Connecting, Established, GoAwayCode, Local, Parting, Progress, Violation, turn_away,
+};
 
 /// A handshake under way.
 pub(super) struct Shake {
@@ -40,7 +42,7 @@ impl Shake {
                 Ok(Progress::Wait(wait)) => step = wait,
                 Err(failure) => return Err(give_up(&writer, &failure, true)),
             }
-            if let Err(reason) = self.read()? {
+            if let Err(reason) = self.read() {
                 return Err(ended(&writer, &reason, sent.err()));
             }
         };
@@ -55,23 +57,21 @@ impl Shake {
         })?;
         let (established, confirm) = welcomed.confirm();
         if let Err(broken) = self.write(confirm)? {
-            let said = self.last_words()?;
+            let said = self.last_words();
             return Err(said.map_or(HandshakeError::Lost(broken), |away| turned_away(&away)));
         }
         Ok((admitted.into_peer(), established))
     }
 
     /// What a server has said that takes nothing more, which may be much.
-    fn last_words(&mut self) -> Result<Option<GoAway>, HandshakeError> {
+    fn last_words(&mut self) -> Option<GoAway> {
         let mut step = Parting::default();
         loop {
             match step.handle_input(&mut self.input) {
-                Progress::Next(said) => return Ok(said),
+                Progress::Next(said) => return said,
                 Progress::Wait(wait) => step = wait,
             }
-            if self.read()?.is_err() {
-                return Ok(None);
-            }
+            self.read().ok()?;
         }
     }
 
@@ -80,7 +80,10 @@ impl Shake {
             match sys::send(self.socket.as_fd(), &bytes) {
                 Ok(sent) => bytes.advance(sent),
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                    self.wait(Interest::Write)?;
+                    // A peer that takes nothing can be told nothing.
+                    if !self.wait(Interest::Write).map_err(lost)? {
+                        return Err(HandshakeError::TimedOut);
+                    }
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                 Err(error) => return Ok(Err(error.into())),
@@ -89,25 +92,26 @@ impl Shake {
         Ok(Ok(()))
     }
 
-    fn read(&mut self) -> Result<Result<(), ConnectionError>, HandshakeError> {
-        self.wait(Interest::Read)?;
+    fn read(&mut self) -> Result<(), ConnectionError> {
+        if !self.wait(Interest::Read)? {
+            return Err(Violation::HandshakeTimeout.into());
+        }
         self.input.reserve(READ);
-        Ok(match receive(&self.socket, &mut self.input) {
-            Ok(read) => heard(read, &self.input),
-            Err(error) => Err(error.into()),
-        })
+        heard(receive(&self.socket, &mut self.input)?, &self.input)
     }
 
-    fn wait(&self, interest: Interest) -> Result<(), HandshakeError> {
+    /// Whether there was time to wait.
+    fn wait(&self, interest: Interest) -> std::io::Result<bool> {
         let left = self.deadline.saturating_duration_since(now());
         if left.is_zero() {
-            return Err(HandshakeError::TimedOut);
+            return Ok(false);
         }
-        let polled = sys::poll(self.socket.as_fd(), interest, Some(left));
-        polled
-            .map(drop)
-            .map_err(|error| HandshakeError::Lost(error.into()))
+        sys::poll(self.socket.as_fd(), interest, Some(left)).map(|_| true)
     }
+}
+
+fn lost(error: std::io::Error) -> HandshakeError {
+    HandshakeError::Lost(error.into())
 }
 
 #[cfg(test)]

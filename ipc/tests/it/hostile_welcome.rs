@@ -117,6 +117,7 @@ fn a_server_that_turns_the_client_away_is_quoted() {
 
 #[test]
 fn a_server_that_hangs_up_is_lost_and_in_the_middle_of_a_frame_is_named() {
+    // [TRN-4]
     let welcome = frame(Kind::Welcome, 0, Flags::NONE, &welcome().encode_to_vec());
     let begun = [&PREFACE[..], &welcome[..20]].concat();
     let cases: [(Vec<u8>, _); 4] = [
@@ -148,7 +149,7 @@ fn is_closed(error: &HandshakeError) -> bool {
 fn a_server_that_says_nothing_is_an_error_in_time() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().canonicalize().unwrap().join("d.sock");
-    let _silent = UnixListener::bind(&path).unwrap();
+    let listener = UnixListener::bind(&path).unwrap();
     let path = SocketPath::at(&path).unwrap();
     let timed_out = |error: Error| {
         assert_eq!(error.code(), Code::DeadlineExceeded);
@@ -158,10 +159,18 @@ fn a_server_that_says_nothing_is_an_error_in_time() {
     let runtime = runtime.enable_all().start_paused(true).build().unwrap();
     let client = Client::builder(path.clone()).trust(Policy::any_user());
     timed_out(runtime.block_on(client.connect()).unwrap_err());
+    is_told_that_it_is_slow(&mut Raw::new(listener.accept().unwrap().0));
 
     let brief = limits(|limits| limits.handshake = Duration::from_millis(20));
     let client = blocking::Client::builder(path).trust(Policy::any_user());
     timed_out(client.limits(brief).connect().unwrap_err());
+    is_told_that_it_is_slow(&mut Raw::new(listener.accept().unwrap().0));
+}
+
+fn is_told_that_it_is_slow(raw: &mut Raw) {
+    // [TMO-1] [ERR-1]
+    raw.preface();
+    assert_eq!(raw.closed_with(), Violation::HandshakeTimeout.code());
 }
 
 #[test]
