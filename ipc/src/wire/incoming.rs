@@ -41,8 +41,8 @@ impl<T: Default> Engine<T> {
             }
             Frame::End(id, end) => return self.on_end(id, end),
             Frame::Cancel(id, _) => {
-                let key = self.step_owned(id, Input::Cancel)?;
-                return Ok(key.map(|key| Event::Cancelled { key }));
+                let key = self.step(id, Input::Cancel)?;
+                return Ok(self.owned(key).map(|key| Event::Cancelled { key }));
             }
             Frame::Credit(id, credit) => self.on_credit(id, credit)?,
             Frame::Ping(ping) => {
@@ -151,7 +151,7 @@ impl<T: Default> Engine<T> {
         if end && more {
             return Err(Violation::AfterEnd);
         }
-        let Some(key) = self.step_owned(id, Input::message(end))? else {
+        let Some(key) = self.step(id, Input::message(end))? else {
             return Ok(None);
         };
         let Some(call) = self.calls.get_mut(key) else {
@@ -163,11 +163,12 @@ impl<T: Default> Engine<T> {
             Some(_) => self.assembled(key),
             None => self.give_credit(key)?,
         }
+        let whole = whole.filter(|_| self.owned(Some(key)).is_some());
         Ok(whole.map(|whole| Event::Message { key, whole, end }))
     }
 
     fn on_end(&mut self, id: CallId, end: End) -> Result<Option<Event>, Violation> {
-        let Some(key) = self.step_owned(id, Input::End)? else {
+        let Some(key) = self.step(id, Input::End)? else {
             return Ok(None);
         };
         let Some(call) = self.calls.get(key) else {
@@ -183,7 +184,7 @@ impl<T: Default> Engine<T> {
             (Role::Caller, Err(fault)) => fault.into(),
             (Role::Caller, Ok(())) => end,
         };
-        Ok(Some(Event::End { key, end }))
+        Ok(self.owned(Some(key)).map(|key| Event::End { key, end }))
     }
 
     fn on_credit(&mut self, id: CallId, credit: Credit) -> Result<(), Violation> {
@@ -222,10 +223,9 @@ impl<T: Default> Engine<T> {
         Ok(Some(key))
     }
 
-    /// The same, for frames that only an owner can use: `None` as well if it has let go.
-    fn step_owned(&mut self, id: CallId, input: Input) -> Result<Option<Key>, Violation> {
-        let key = self.step(id, input)?;
-        Ok(key.filter(|key| self.calls.get(*key).is_some_and(|call| !call.orphan)))
+    /// The call, if its owner has not let go and wants to know.
+    fn owned(&self, key: Option<Key>) -> Option<Key> {
+        key.filter(|key| self.calls.get(*key).is_some_and(|call| !call.orphan))
     }
 
     /// Gives the peer credit for a call, if some is due.

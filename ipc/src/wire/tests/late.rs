@@ -94,6 +94,57 @@ fn late_frames_are_checked_as_frames_and_not_as_parts_of_a_call() {
     }
 }
 
+/// A call of the peer whose handler is done and whose answer waits for credit, and nobody
+/// reads it any more.
+fn answered_rig() -> Rig {
+    let mut rig = Rig::new(Side::Accepting, |ours, theirs| {
+        (ours.initial_credit, ours.max_message) = (2_048, 1_024);
+        theirs.initial_credit = 1_024;
+    });
+    let key = rig.called(call(1, false));
+    rig.engine.send(key, body_of(5_000), true).unwrap();
+    rig.engine.release(key);
+    rig.says();
+    rig
+}
+
+#[test]
+fn frames_for_an_answer_that_waits_for_credit_are_checked_although_nobody_reads_them() {
+    // CRD-2 LIM-3 STA-1 STA-3
+    let more = |size| message(1, Flags::MORE, size);
+    let large = [more(1_000), more(25)].concat();
+    let broken_off = [more(1), end(1, 0)].concat();
+    let too_many = [message(1, Flags::NONE, 1_000), more(1_000), more(20)].concat();
+    let after = [message(1, Flags::END, 1), message(1, Flags::NONE, 1)].concat();
+    let limit = 1_024;
+    let cases = [
+        (large, Violation::MessageTooLarge { limit }),
+        (broken_off, Violation::AfterEnd),
+        (too_many, Violation::CreditOverrun),
+        (after, Violation::AfterEnd),
+    ];
+    for (frames, violation) in cases {
+        assert_eq!(answered_rig().refuses(frames), violation);
+    }
+}
+
+#[test]
+fn an_answer_that_waits_for_credit_goes_on_while_its_caller_does() {
+    // CRD-6
+    let mut rig = answered_rig();
+    let frames = [message(1, Flags::MORE, 1_012), credit(1, 1_012)].concat();
+    assert!(rig.hear(frames).unwrap().is_empty());
+    assert_eq!(names(&rig.says()), ["credit 1 1024", "message 1 more"]);
+    let frames = [
+        message(1, Flags::NONE, 1),
+        message(1, Flags::END, 1),
+        credit(1, 9_000),
+    ];
+    assert!(rig.hear(frames.concat()).unwrap().is_empty());
+    assert_eq!(names(&rig.says()), ["message 1 end"]);
+    assert_eq!(rig.engine.calls.iter().count(), 0);
+}
+
 #[test]
 fn a_receiver_takes_any_chunk_that_fits_its_frames() {
     // CHK-6 CHK-7
