@@ -1,4 +1,6 @@
 //! What can go wrong, and who is at fault.
+//!
+//! The words of a peer stand in quotes, escaped: whoever logs an error logs them.
 
 use std::fmt;
 use std::io;
@@ -173,7 +175,7 @@ pub enum ConnectionError {
     #[error("the peer closed the connection")]
     Closed,
     /// The peer asked for the end, with a code of PROTOCOL.md#error-codes.
-    #[error("the peer went away with code {code}: {message}")]
+    #[error("the peer went away with code {code}: {message:?}")]
     GoneAway {
         /// The code; 0 is a graceful stop.
         code: u32,
@@ -215,10 +217,10 @@ pub enum HandshakeError {
         ours: u16,
     },
     /// The server's policy does not admit us.
-    #[error("the server refused us: {0}")]
+    #[error("the server refused us: {0:?}")]
     Refused(String),
     /// The server has as many connections as it takes; trying again later may help.
-    #[error("the server takes no more connections: {0}")]
+    #[error("the server takes no more connections: {0:?}")]
     Overloaded(String),
     /// We do not trust the process that answered.
     #[error("the process that answered is not trusted")]
@@ -326,6 +328,38 @@ impl From<io::Error> for ConnectionError {
             | io::ErrorKind::NotConnected
             | io::ErrorKind::UnexpectedEof => Self::Closed,
             _ => Self::Io(Arc::new(error)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::messages::GoAway;
+
+    #[test]
+    fn the_words_of_a_peer_cannot_forge_a_line_of_a_log() {
+        let words = || "bye\n\u{1b}[2J\u{202e}1 error".to_owned();
+        let away = ConnectionError::GoneAway {
+            code: 5,
+            message: words(),
+        };
+        let turned_away = GoAway {
+            code: 64,
+            message: words(),
+            last_call: 0,
+        };
+        let texts = [
+            away.to_string(),
+            HandshakeError::Refused(words()).to_string(),
+            HandshakeError::Overloaded(words()).to_string(),
+            crate::wire::Failure::GoAway(turned_away).to_string(),
+            Status::not_found(words()).to_string(),
+            Failure::new(Status::not_found(words()), Outcome::MayHaveRun).to_string(),
+        ];
+        for text in texts {
+            let escaped = r#""bye\n\u{1b}[2J\u{202e}1 error""#;
+            assert!(text.contains(escaped), "{text:?}");
         }
     }
 }

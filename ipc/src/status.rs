@@ -198,7 +198,8 @@ constructors! {
 
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}: {}", self.0.code, self.0.message)
+        // The text may be that of a peer, and what is printed here is logged.
+        write!(f, "{:?}: {:?}", self.0.code, self.0.message)
     }
 }
 

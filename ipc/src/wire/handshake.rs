@@ -66,7 +66,7 @@ pub enum Failure {
     #[error(transparent)]
     Violation(#[from] Violation),
     /// The peer turned us away.
-    #[error("the peer turned the connection away with code {}: {}", .0.code, .0.message)]
+    #[error("the peer turned the connection away with code {}: {:?}", .0.code, .0.message)]
     GoAway(GoAway),
 }
 
