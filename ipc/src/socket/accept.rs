@@ -10,7 +10,7 @@ use tracing::{debug, warn};
 
 use super::listener::{Listener, Live, unpoisoned};
 use super::raise_buffers;
-use crate::peer::Peer;
+use crate::peer::{Peer, PeerError};
 use crate::sync::{Arc, Mutex};
 use crate::sys;
 
@@ -35,8 +35,8 @@ pub enum AcceptError {
 impl Listener {
     /// Waits for the next connection.
     ///
-    /// A client that leaves at once, or that the kernel does not identify, is passed over. Without descriptors or memory the listener
-    /// waits a little longer each time, up to a second.
+    /// A client that leaves at once, or that the kernel does not identify, is passed over. Without descriptors or memory, for the
+    /// connection or for its identity, the listener waits a little longer each time, up to a second.
     ///
     /// # Errors
     ///
@@ -49,7 +49,9 @@ impl Listener {
         let mut lives = self.live.subscribe();
         loop {
             let orphan = unpoisoned(&self.orphans).pop_front();
-            if let Some(accepted) = orphan.and_then(|fd| self.identify(fd)) {
+            if let Some(fd) = orphan
+                && let Some(accepted) = self.identify(fd).await
+            {
                 return Ok(accepted);
             }
             let live = Arc::clone(&lives.borrow_and_update());
@@ -73,10 +75,7 @@ impl Listener {
             return Ok(None);
         };
         let error = match result {
-            Ok(fd) => {
-                self.strain.ease();
-                return Ok(self.identify(fd));
-            }
+            Ok(fd) => return Ok(self.identify(fd).await),
             Err(error) => error,
         };
         match verdict(&error, sys::EINVAL_BLAMES_THE_CLIENT) {
@@ -99,22 +98,35 @@ impl Listener {
         Ok(None)
     }
 
-    fn identify(&self, fd: OwnedFd) -> Option<Accepted> {
+    /// Asks who has connected, which may take a descriptor. A connection that cannot be
+    /// identified is closed at once, so that its client knows that it must come back.
+    async fn identify(&self, fd: OwnedFd) -> Option<Accepted> {
         if !sys::ACCEPTED_INHERIT_BUFFERS {
             raise_buffers(&fd, self.options.send_buffer, self.options.receive_buffer);
         }
-        match Peer::of(&fd) {
-            Ok(peer) => Some(Accepted { fd, peer }),
-            Err(error) => {
+        let error = match Peer::of(&fd) {
+            Ok(peer) => {
+                self.strain.ease();
+                return Some(Accepted { fd, peer });
+            }
+            Err(error) => error,
+        };
+        drop(fd);
+        match error {
+            PeerError::Unreadable(error) if verdict(&error, false) == Verdict::BackOff => {
+                let wait = self.strain.grow(&error);
+                tokio::time::sleep(wait).await;
+            }
+            error => {
                 let error: &dyn std::error::Error = &error;
                 debug!(error, "dropped a connection of nobody");
-                None
             }
         }
+        None
     }
 }
 
-/// What an error of accept(2) asks for.
+/// What an error of accept(2), or of asking for the identity, asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
     /// The client's doing: try again at once.

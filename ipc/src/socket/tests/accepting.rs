@@ -117,14 +117,7 @@ async fn starve() {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
     setrlimit(Resource::RLIMIT_NOFILE, 64, hard).unwrap();
     let listener = bind(&path).unwrap();
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the blocking client has no other clock"
-    )]
-    let deadline = std::time::Instant::now();
-    let early: Vec<_> = (0..3)
-        .map(|_| sys::readable(connect_blocking(&path, deadline).unwrap()).unwrap())
-        .collect();
+    let early = [(); 3].map(|()| sys::readable(ready_client(&path)).unwrap());
     let mut hoard = Vec::new();
     while let Ok(file) = File::open("/dev/null") {
         hoard.push(file);
@@ -142,4 +135,53 @@ async fn starve() {
     }
     drop((early, hoard));
     assert!(serves(&listener, &path).await);
+}
+
+/// In a process of its own: it uses up every descriptor but one.
+#[test]
+fn a_daemon_without_a_descriptor_to_identify_its_clients_turns_them_away_at_its_leisure() {
+    if is_child() {
+        return starve_but_one();
+    }
+    succeeds(child(
+        "socket::tests::accepting::a_daemon_without_a_descriptor_to_identify_its_clients_turns_them_away_at_its_leisure",
+    ));
+}
+
+#[tokio::main(flavor = "current_thread", start_paused = true)]
+async fn starve_but_one() {
+    let (_directory, path) = scratch();
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, 64, hard).unwrap();
+    let listener = bind(&path).unwrap();
+    let early = [(); 3].map(|()| sys::readable(ready_client(&path)).unwrap());
+    let mut hoard = Vec::new();
+    while let Ok(file) = File::open("/dev/null") {
+        hoard.push(file);
+    }
+    drop(hoard.pop());
+    let turned_away = async {
+        for client in &early {
+            let _ready = client.readable().await.unwrap();
+            assert!(is_at_end(client.get_ref()));
+        }
+    };
+    let start = Instant::now();
+    tokio::select! {
+        // Where the kernel has no pidfds, one descriptor is enough.
+        accepted = listener.accept() => assert!(accepted.unwrap().peer.process().is_none()),
+        () = turned_away => assert!(start.elapsed() >= Duration::from_micros(800 + 1_600)),
+        () = tokio::time::sleep_until(patience()) => panic!("nobody was turned away"),
+    }
+    drop((early, hoard));
+    assert!(serves(&listener, &path).await);
+}
+
+fn ready_client(path: &SocketPath) -> OwnedFd {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the blocking client has no other clock"
+    )]
+    let deadline = std::time::Instant::now();
+    connect_blocking(path, deadline).unwrap()
 }
