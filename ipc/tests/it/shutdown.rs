@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ipc::{BindError, Client, Code, Error, Outcome, Server, SocketPath};
+use ipc::{BindError, Client, Code, Error, Limits, Outcome, Server, SocketPath};
 
 use crate::support::*;
 
@@ -99,11 +99,20 @@ async fn calls_that_outlast_the_drain_are_broken_off() {
     soon(daemon.stop()).await.unwrap();
 }
 
+/// Bounds that no test waits for, so that an end in time is not theirs.
+fn patient() -> Limits {
+    let hour = Duration::from_secs(3_600);
+    limits(|limits| (limits.drain, limits.handshake) = (hour, hour))
+}
+
 #[tokio::test]
 async fn a_stop_does_not_wait_for_idle_or_silent_connections() {
-    let daemon = Daemon::start();
-    let _idle = daemon.connect().await;
+    let daemon = Daemon::start_with(|server| server.limits(patient()));
     let _silent = std::os::unix::net::UnixStream::connect(daemon.path.as_path()).unwrap();
+    // Behind the silent one, which has been accepted then; the answer shows that the daemon
+    // takes this one for connected.
+    let idle = daemon.connect().await;
+    let _: Text = idle.unary(ECHO, text("")).await.unwrap();
     soon(daemon.stop()).await.unwrap();
 }
 
@@ -113,7 +122,8 @@ async fn a_daemon_that_is_dropped_closes_its_connections_at_once() {
     let path = SocketPath::at(folder.path().canonicalize().unwrap().join("d.sock")).unwrap();
     let echo = Echo::default();
     let seen = std::sync::Arc::clone(&echo.0);
-    let server = Server::builder(path.clone()).service(echo).bind().unwrap();
+    let server = Server::builder(path.clone()).limits(patient());
+    let server = server.service(echo).bind().unwrap();
     let mut serving = Box::pin(server.serve_until(std::future::pending::<()>()));
     let client = Client::builder(path).connect();
     let client = tokio::select! {
