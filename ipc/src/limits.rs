@@ -47,8 +47,7 @@ pub struct Limits {
     /// Default 86400 s: a wire value never reaches clock arithmetic unchecked.
     pub max_deadline: Duration,
     /// Time for calls to finish after a stop was asked for, and for one-way calls after their
-    /// caller has left. Default 10 s: half of
-    /// launchd's 20 s between SIGTERM and SIGKILL.
+    /// caller has left. Default 10 s: half of launchd's 20 s between SIGTERM and SIGKILL.
     pub drain: Duration,
     /// Bytes queued for a peer before streams and one-way calls wait. Default 262144: bounds
     /// the output buffer of a connection; unary calls are bounded by the peer's `max_calls`.
@@ -86,7 +85,9 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Checks what the wire requires of the announced limits (PROTOCOL.md#limits).
+    /// Checks that each limit is in its range. Those that are announced keep to
+    /// PROTOCOL.md#limits; `max_metadata` and `max_calls`, which the wire leaves open, have
+    /// bounds of our own.
     pub(crate) fn validate(&self) -> Result<(), InvalidLimit> {
         let floor = MIN_WIRE_LIMIT;
         for (name, value, min, max) in [
@@ -97,6 +98,12 @@ impl Limits {
             ("outbox", self.outbox, floor, MAX_MESSAGE),
             ("max_calls", self.max_calls, 0, 1 << 20),
             ("max_connections", self.max_connections, 1, u32::MAX),
+            (
+                "max_connections_per_user",
+                self.max_connections_per_user,
+                1,
+                u32::MAX,
+            ),
         ] {
             if value < min || value > max {
                 return Err(InvalidLimit {
@@ -111,7 +118,7 @@ impl Limits {
     }
 }
 
-/// A limit outside the range the protocol allows.
+/// A limit outside its range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("limit {name} is {value}, must be from {min} to {max}")]
 pub struct InvalidLimit {
@@ -145,5 +152,15 @@ mod tests {
         };
         let text = limits.validate().unwrap_err().to_string();
         assert_eq!(text, "limit max_frame is 10, must be from 1024 to 16777216");
+    }
+
+    #[test]
+    fn a_server_that_could_admit_nobody_is_misconfigured() {
+        let limits = Limits {
+            max_connections_per_user: 0,
+            ..Limits::default()
+        };
+        let text = limits.validate().unwrap_err().to_string();
+        assert!(text.starts_with("limit max_connections_per_user is 0"));
     }
 }

@@ -19,6 +19,9 @@ use crate::service::{Service, Services};
 use crate::sync::Arc;
 use crate::wire::{Local, Side};
 
+/// What this side calls itself, for the peer's logs.
+pub(crate) const SOFTWARE: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
+
 /// What all connections of one client or server have in common.
 #[derive(Clone, Debug)]
 pub(crate) struct Link {
@@ -37,11 +40,10 @@ impl Link {
     ) -> Result<Self, Error> {
         limits.validate()?;
         let services = Services::new(services)?;
-        let software = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")).into();
         let local = Arc::new(Local {
             limits,
             services: services.infos(),
-            software,
+            software: SOFTWARE.into(),
         });
         if !local.fits() {
             return Err(BuildError::TooManyServices.into());

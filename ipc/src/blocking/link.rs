@@ -12,6 +12,7 @@ use crate::conn::io::{Read, Writer, receive};
 use crate::conn::{Core, Ending, Flushed, Wakes, deadline_after, end_of, not_opened, now, unsent};
 use crate::error::{ConnectionError, Error, Failure, Outcome};
 use crate::limits::Limits;
+use crate::link::SOFTWARE;
 use crate::method::Method;
 use crate::outgoing::{Encode, Options, body, late, opening};
 use crate::path::SocketPath;
@@ -44,11 +45,10 @@ impl Link {
     ) -> Result<Self, Error> {
         limits.validate()?;
         let socket = socket::connect_blocking(path, end_of(now(), patience))?;
-        let software = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")).into();
         let local = Local {
             limits,
             services: Vec::new(),
-            software,
+            software: SOFTWARE.into(),
         };
         let mut shake = Shake {
             socket: Arc::new(socket),
