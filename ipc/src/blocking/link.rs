@@ -275,9 +275,7 @@ impl Link {
         if blocked.is_some_and(|blocked| blocked >= self.limits.write) {
             return Err(Violation::WriteTimeout.into());
         }
-        while let Some(key) = self.core.engine.poll_expired(now) {
-            events::expire(&mut self.core, key, &mut Wakes::default());
-        }
+        events::expire(&mut self.core, now, &mut Wakes::default());
         Ok(())
     }
 

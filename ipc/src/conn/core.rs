@@ -204,9 +204,9 @@ impl Core {
         wakes.add(self.want());
     }
 
-    /// Takes back a call of ours that waits for the socket as a whole.
-    pub(crate) fn withdraw(&mut self, key: Key) -> bool {
-        self.engine.withdraw(key, &mut self.writing, self.written)
+    /// Takes back those calls of ours that wait for the socket as a whole, which ends them.
+    pub(crate) fn withdraw(&mut self, keys: &[Key]) {
+        self.engine.withdraw(keys, &mut self.writing, self.written);
     }
 
     /// Whether frames of this call may have reached the peer.

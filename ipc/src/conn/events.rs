@@ -103,15 +103,20 @@ fn finish(core: &mut Core, key: Key, ending: Ending, wakes: &mut Wakes) {
     }
 }
 
-/// A call ran out of time: ours is cancelled at the peer, the peer's is answered.
-pub(crate) fn expire(core: &mut Core, key: Key, wakes: &mut Wakes) {
-    let code = Code::DeadlineExceeded.to_u32();
-    let left = !core.withdraw(key);
-    if let Some(slot) = core.engine.user_mut(key) {
-        slot.end(Ending::Expired(left), wakes);
-        slot.stop(wakes);
+/// Ends the calls that ran out of time: ours are taken back or cancelled at the peer, the peer's
+/// are answered. All at once, because taking one back moves what waits behind it.
+pub(crate) fn expire(core: &mut Core, now: Instant, wakes: &mut Wakes) {
+    let expired = std::iter::from_fn(|| core.engine.poll_expired(now)).collect::<Vec<_>>();
+    core.withdraw(&expired);
+    for key in expired {
+        let left = !core.engine.is_done(key);
+        if let Some(slot) = core.engine.user_mut(key) {
+            slot.end(Ending::Expired(left), wakes);
+            slot.stop(wakes);
+        }
+        let code = Code::DeadlineExceeded.to_u32();
+        core.engine.cancel_or_fail(key, code, "deadline passed");
     }
-    core.engine.cancel_or_fail(key, code, "deadline passed");
 }
 
 /// The peer takes no more calls; those it has not seen end here.

@@ -296,9 +296,7 @@ impl Task {
         }) {
             return Err(Violation::WriteTimeout.into());
         }
-        while let Some(key) = core.engine.poll_expired(now) {
-            events::expire(&mut core, key, wakes);
-        }
+        events::expire(&mut core, now, wakes);
         drop(core);
         self.flush()
     }

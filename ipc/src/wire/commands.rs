@@ -226,19 +226,17 @@ impl<T: Default> Engine<T> {
         self.retire(key);
     }
 
-    /// Takes back a call of ours of which nothing has left: the peer will never see it.
-    /// `out` is what was handed over last, and `sent` how much of it has left. `false`,
-    /// and nothing is changed, if the call has left.
-    pub fn withdraw(&mut self, key: Key, out: &mut BytesMut, sent: usize) -> bool {
-        let Some(call) = self.calls.get(key) else {
-            return false;
-        };
-        let open = call.role == Role::Caller && call.state != State::Done;
-        let withdrawn = open && self.out.withdraw(call.id, out, sent);
-        if withdrawn {
-            self.retire(key);
+    /// Takes back those calls of ours of which nothing has left, and ends them: the peer will
+    /// never see them. `out` is what was handed over last, and `sent` how much of it has left.
+    pub fn withdraw(&mut self, keys: &[Key], out: &mut BytesMut, sent: usize) {
+        let calls = keys.iter().filter_map(|key| self.calls.get(*key));
+        let open = calls.filter(|call| call.role == Role::Caller && call.state != State::Done);
+        let ids = open.map(|call| call.id).collect();
+        for id in self.out.withdraw(&ids, out, sent) {
+            if let Some(key) = self.calls.find(id) {
+                self.retire(key);
+            }
         }
-        withdrawn
     }
 
     pub(crate) fn cancel_or_fail(&mut self, key: Key, code: u32, message: &str) {

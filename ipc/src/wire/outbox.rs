@@ -1,6 +1,6 @@
 //! What to write next: control before data, and one chunk of each large message in turn.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 
 use bytes::{Bytes, BytesMut};
@@ -128,26 +128,25 @@ impl Outbox {
         self.ring.pop_front()
     }
 
-    /// Takes the frames of a call back if none of them has left, and says whether.
+    /// Takes back the frames of those calls of which none has left, and says which these are.
     /// The first `sent` bytes of `out`, which was handed over, have.
-    pub(crate) fn withdraw(&mut self, id: CallId, out: &mut BytesMut, sent: usize) -> bool {
-        let call = |frame: &Unsent<'_>| frame.header.call == id.get();
-        let opens = |frame: Unsent<'_>| call(&frame) && frame.header.kind == Kind::Call;
-        if !unsent(&self.data, 0).any(opens) && !unsent(out, sent).any(opens) {
-            return false;
+    pub(crate) fn withdraw(
+        &mut self,
+        calls: &BTreeSet<CallId>,
+        out: &mut BytesMut,
+        sent: usize,
+    ) -> BTreeSet<CallId> {
+        let frames = unsent(&self.data, 0).chain(unsent(out, sent));
+        let opens = frames.filter(|frame| frame.header.kind == Kind::Call);
+        let opened = opens.filter_map(|frame| frame.call());
+        let unseen = opened
+            .filter(|id| calls.contains(id))
+            .collect::<BTreeSet<_>>();
+        if !unseen.is_empty() {
+            remove(&mut self.data, 0, &unseen);
+            remove(out, sent, &unseen);
         }
-        for (frames, sent) in [(&mut self.data, 0), (out, sent)] {
-            let mut kept = BytesMut::from(frames.get(..sent).unwrap_or_default());
-            let begun = unsent(frames, sent)
-                .next()
-                .map_or(frames.len(), |f| f.start);
-            kept.extend_from_slice(frames.get(sent..begun).unwrap_or_default());
-            for frame in unsent(frames, sent).filter(|frame| !call(frame)) {
-                kept.extend_from_slice(frame.bytes);
-            }
-            *frames = kept;
-        }
-        true
+        unseen
     }
 
     /// Moves control and data frames to `out`; without a copy where `out` is empty.
@@ -190,6 +189,32 @@ struct Unsent<'a> {
     start: usize,
     header: Header,
     bytes: &'a [u8],
+}
+
+impl Unsent<'_> {
+    fn call(&self) -> Option<CallId> {
+        CallId::parse(self.header.call)
+    }
+}
+
+/// Closes the gaps that the frames of these calls leave; nothing in front of them is moved.
+fn remove(buffer: &mut BytesMut, sent: usize, calls: &BTreeSet<CallId>) {
+    let goes = |frame: &Unsent<'_>| frame.call().is_some_and(|id| calls.contains(&id));
+    let frames = unsent(buffer, sent).map(|frame| (frame.start, frame.bytes.len(), goes(&frame)));
+    let mut end = None;
+    for (start, len, goes) in frames.collect::<Vec<_>>() {
+        let to = *end.get_or_insert(start);
+        if goes {
+            continue;
+        }
+        if to < start {
+            buffer.copy_within(start..start.saturating_add(len), to);
+        }
+        end = Some(to.saturating_add(len));
+    }
+    if let Some(end) = end {
+        buffer.truncate(end);
+    }
 }
 
 /// The frames in a buffer that begin behind the first `sent` bytes.

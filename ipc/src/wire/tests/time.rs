@@ -137,3 +137,23 @@ fn a_frame_must_be_complete_in_time() {
     rig.hear(&call(3, true)[..4]).unwrap();
     assert_eq!(rig.engine.poll_deadline(), Some(rig.now + second(10)));
 }
+
+#[test]
+fn calls_that_are_taken_back_leave_what_precedes_them_in_its_place() {
+    let mut rig = Rig::connecting();
+    let handed = [(); 5].map(|()| rig.open(Some(3_000), true));
+    let mut out = BytesMut::new();
+    rig.engine.poll_output(&mut out);
+    let queued = [(); 3].map(|()| rig.open(Some(3_000), true));
+    let place = out.as_ptr();
+    // The first has begun to leave.
+    let keys = [queued[1], handed[3], handed[0], handed[1]];
+    rig.engine.withdraw(&keys, &mut out, 1);
+    assert_eq!(out.as_ptr(), place, "rebuilt");
+    let done = |key| rig.engine.is_done(key);
+    assert_eq!(handed.map(done), [false, true, false, true, false]);
+    assert_eq!(queued.map(done), [false, true, false]);
+    let left = names(&frames(out));
+    assert_eq!(left, ["call 1 end", "call 5 end", "call 9 end"]);
+    assert_eq!(names(&rig.says()), ["call 11 end", "call 15 end"]);
+}
