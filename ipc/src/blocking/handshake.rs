@@ -80,16 +80,22 @@ impl Shake {
             match sys::send(self.socket.as_fd(), &bytes) {
                 Ok(sent) => bytes.advance(sent),
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                    // A peer that takes nothing can be told nothing.
-                    if !self.wait(Interest::Write).map_err(lost)? {
-                        return Err(HandshakeError::TimedOut);
-                    }
+                    self.wait_for_room()?;
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                 Err(error) => return Ok(Err(error.into())),
             }
         }
         Ok(Ok(()))
+    }
+
+    /// A peer that takes nothing in time can be told nothing.
+    fn wait_for_room(&self) -> Result<(), HandshakeError> {
+        match self.wait(Interest::Write) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(HandshakeError::TimedOut),
+            Err(error) => Err(HandshakeError::Lost(error.into())),
+        }
     }
 
     fn read(&mut self) -> Result<(), ConnectionError> {
@@ -108,10 +114,6 @@ impl Shake {
         }
         sys::poll(self.socket.as_fd(), interest, Some(left)).map(|_| true)
     }
-}
-
-fn lost(error: std::io::Error) -> HandshakeError {
-    HandshakeError::Lost(error.into())
 }
 
 #[cfg(test)]
