@@ -202,7 +202,7 @@ impl Handling {
             return report(connection, method, &ended);
         }
         if method.shape() == Shape::Unary {
-            connection.lock().enter(key);
+            connection.lock().enter(key, None);
         }
         let host = Arc::clone(connection);
         let running = async move { report(&host, method, &guarded.await) };

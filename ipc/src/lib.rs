@@ -20,6 +20,7 @@ mod metadata;
 mod outgoing;
 mod request;
 mod stream;
+mod unary;
 // 7. Services, servers, clients.
 mod admission;
 mod client;
@@ -69,4 +70,5 @@ pub use service::Service;
 pub use socket::{AcceptError, BindError, ConnectError, DirectoryError, Flaw, InheritError};
 pub use status::{Code, Status};
 pub use stream::{Receiver, Sender, Upload};
+pub use unary::UnaryFuture;
 pub use wire::messages::MetadataError;

@@ -1,6 +1,7 @@
 //! A call of ours, from its request to its answer.
 
 use std::future::poll_fn;
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
@@ -30,6 +31,9 @@ pub(crate) struct Encode<'a> {
     pub(crate) write: &'a mut (dyn FnMut(&mut BytesMut) + Send),
 }
 
+/// When a call must be over, and the moment from which its time left counts.
+type Timing = Option<(Instant, Instant)>;
+
 /// Opens a call, with its first message if it has one; the only one unless the caller streams.
 ///
 /// Waits, inside the deadline, until the peer takes another call.
@@ -39,32 +43,66 @@ pub(crate) async fn open(
     options: Options,
     request: Option<Encode<'_>>,
 ) -> Result<Held, Error> {
-    let begun = options.timeout.map(|_| now());
-    let deadline = begun.and_then(|begun| deadline_after(begun, options.timeout));
-    let one_way = method.shape() == Shape::OneWay;
-    let waited = match deadline {
-        Some(deadline) if begun.is_some_and(|begun| deadline <= begun) => return Err(late().into()),
-        _ if !one_way
-            && connection
-                .slots()
-                .try_acquire()
-                .map(SemaphorePermit::forget)
-                .is_ok() =>
-        {
-            false
-        }
+    let mut timing = timing(&options)?;
+    if !try_turn(connection, method) {
+        let turn = turn(connection, method);
         // Boxed, so that the rare wait and its timer do not make every call's future larger.
-        Some(deadline) => Box::pin(timeout_at(deadline.into(), turn(connection, one_way)))
-            .await
-            .unwrap_or_else(|_elapsed| Err(late()))
-            .map(|()| true)?,
-        None => Box::pin(turn(connection, one_way)).await.map(|()| true)?,
-    };
-    let sent = begun.map(|begun| if waited { now() } else { begun });
+        match &mut timing {
+            Some((deadline, sent)) => {
+                let turn = Box::pin(timeout_at((*deadline).into(), turn)).await;
+                turn.unwrap_or_else(|_elapsed| Err(late()))?;
+                *sent = now();
+            }
+            None => Box::pin(turn).await?,
+        }
+    }
     let body = request.map(|request| body(&connection.pool, request));
-    let open = opening(method, options.metadata, body, deadline.zip(sent));
+    let open = opening(method, options.metadata, body, timing);
+    send(connection, method, open, None)
+}
+
+/// Opens a call with its only message and one who waits for its answer; `None`, and nothing is
+/// taken from `options`, if it has to wait first.
+pub(crate) fn try_open(
+    connection: &Arc<Connection>,
+    method: &'static Method,
+    options: &mut Options,
+    request: Encode<'_>,
+    reader: &Waker,
+) -> Option<Result<Held, Error>> {
+    let timing = match timing(options) {
+        Ok(timing) => timing,
+        Err(late) => return Some(Err(late.into())),
+    };
+    if !try_turn(connection, method) {
+        return None;
+    }
+    let metadata = std::mem::take(&mut options.metadata);
+    let body = body(&connection.pool, request);
+    let open = opening(method, metadata, Some(body), timing);
+    Some(send(connection, method, open, Some(reader)))
+}
+
+fn timing(options: &Options) -> Result<Timing, Failure> {
+    let Some(timeout) = options.timeout else {
+        return Ok(None);
+    };
+    let begun = now();
+    match deadline_after(begun, Some(timeout)) {
+        Some(deadline) if deadline <= begun => Err(late()),
+        deadline => Ok(deadline.map(|deadline| (deadline, begun))),
+    }
+}
+
+/// Sends a call that has its turn.
+fn send(
+    connection: &Arc<Connection>,
+    method: &'static Method,
+    open: Open<'_>,
+    reader: Option<&Waker>,
+) -> Result<Held, Error> {
     let busy = method.shape() == Shape::Unary;
-    match connection.open(open, busy) {
+    match connection.open(open, busy, reader) {
         Ok(key) => Ok(Held::outgoing(Arc::clone(connection), key)),
         Err(failure) => {
             connection.slots().add_permits(1);
@@ -84,7 +122,7 @@ pub(crate) fn opening<'a>(
     method: &Method,
     metadata: Metadata,
     body: Option<Body<'a>>,
-    timing: Option<(Instant, Instant)>,
+    timing: Timing,
 ) -> Open<'a> {
     let (deadline, now) = timing.unzip();
     let head = CallHead {
@@ -131,18 +169,24 @@ pub(crate) fn body<'a>(pool: &Arc<Pool>, message: Encode<'a>) -> Body<'a> {
     Body::Bytes(pool.freeze(buffer))
 }
 
+/// Takes one of the calls that the peer lets us have open, if that needs no waiting.
+fn try_turn(connection: &Connection, method: &Method) -> bool {
+    let free = method.shape() != Shape::OneWay || connection.has_room();
+    let permit = || connection.slots().try_acquire();
+    free && permit().map(SemaphorePermit::forget).is_ok()
+}
+
 /// Takes one of the calls that the peer lets us have open; one-way, once the output has room.
-async fn turn(connection: &Connection, one_way: bool) -> Result<(), Failure> {
-    if one_way {
+async fn turn(connection: &Connection, method: &Method) -> Result<(), Failure> {
+    if method.shape() == Shape::OneWay {
         poll_fn(|cx| connection.poll_room(None, cx)).await;
     }
-    let slots = connection.slots();
     if connection.takes_no_calls() {
         let status = Status::resource_exhausted("the peer takes no calls");
         return Err(Failure::new(status, Outcome::NotSent));
     }
-    let permit = slots.acquire().await.map_err(|_closed| connection.lost())?;
-    permit.forget();
+    let permit = connection.slots().acquire().await;
+    permit.map_err(|_closed| connection.lost())?.forget();
     Ok(())
 }
 

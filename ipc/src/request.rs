@@ -4,6 +4,7 @@ use std::fmt;
 use std::future::{Future, IntoFuture, poll_fn};
 use std::marker::PhantomData;
 use std::pin::Pin;
+use std::task::Waker;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -14,10 +15,11 @@ use crate::conn::Held;
 use crate::error::{Error, Failure, Outcome};
 use crate::metadata::Metadata;
 use crate::method::Method;
-use crate::outgoing::{Encode, Options, answer, open};
+use crate::outgoing::{Encode, Options, open, try_open};
 use crate::status::Status;
 use crate::stream::{Receiver, Sender, Upload};
 use crate::sync::Arc;
+use crate::unary::UnaryFuture;
 
 /// A call that is sent when it is awaited; `S` says how many messages go each way.
 #[must_use = "a call is sent when it is awaited"]
@@ -116,21 +118,32 @@ impl<Req: Message, S> Request<Req, S> {
     /// Sends the call with its one message.
     ///
     /// Nothing is moved out of `self`: each move would be a copy in every call.
-    async fn send(&mut self) -> Result<Held, Error> {
+    pub(crate) async fn send(&mut self) -> Result<Held, Error> {
         let (options, message) = (std::mem::take(&mut self.options), &self.message);
-        let len = message.encoded_len();
         let mut write = |out: &mut BytesMut| message.encode_raw(out);
         let request = Encode {
-            len,
+            len: message.encoded_len(),
             write: &mut write,
         };
-        open(
+        let connection = self.client.connection();
+        open(connection, self.method, options, Some(request)).await
+    }
+
+    /// Sends the call with its one message if that needs no waiting.
+    pub(crate) fn try_send(&mut self, reader: &Waker) -> Option<Result<Held, Error>> {
+        let (options, message) = (&mut self.options, &self.message);
+        let mut write = |out: &mut BytesMut| message.encode_raw(out);
+        let request = Encode {
+            len: message.encoded_len(),
+            write: &mut write,
+        };
+        try_open(
             self.client.connection(),
             self.method,
             options,
-            Some(request),
+            request,
+            reader,
         )
-        .await
     }
 }
 
@@ -144,14 +157,13 @@ impl<Req: Message, Res: Message + Default> Unary<Req, Res> {
     /// # Cancel safety
     ///
     /// As for awaiting the call itself.
-    pub async fn reply(mut self) -> Result<Reply<Res>, Error> {
-        let call = self.send().await;
-        drop(self);
-        let (body, metadata) = answer(&mut call?).await?;
-        Ok(Reply {
-            body: decode(body)?,
-            metadata,
-        })
+    pub async fn reply(self) -> Result<Reply<Res>, Error>
+    where
+        Req: 'static,
+        Res: 'static,
+    {
+        let mut answer = self.into_future();
+        poll_fn(|cx| answer.poll_reply(cx)).await
     }
 }
 
@@ -161,17 +173,10 @@ where
     Res: Message + Default + 'static,
 {
     type Output = Result<Res, Error>;
-    type IntoFuture = Answer<Res>;
+    type IntoFuture = UnaryFuture<Req, Res>;
 
     fn into_future(self) -> Self::IntoFuture {
-        let mut request = self;
-        Box::pin(async move {
-            let call = request.send().await;
-            // The message is not kept while its answer is awaited.
-            drop(request);
-            let (body, _) = answer(&mut call?).await?;
-            Ok(decode(body)?)
-        })
+        UnaryFuture::new(self)
     }
 }
 

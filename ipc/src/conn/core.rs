@@ -173,9 +173,10 @@ impl Core {
     }
 
     /// Counts a call that waits for its answer, or for its handler.
-    pub(crate) fn enter(&mut self, key: Key) {
+    pub(crate) fn enter(&mut self, key: Key, reader: Option<Waker>) {
         if let Some(slot) = self.engine.user_mut(key) {
             slot.busy = true;
+            slot.reader = reader;
             self.busy += 1;
         }
     }
@@ -254,7 +255,8 @@ impl Core {
     }
 
     /// Whether a sender must wait: its own messages or too much of others' are in front.
-    pub(crate) fn must_wait(&self, key: Option<Key>, limit: usize) -> bool {
+    pub(crate) fn must_wait(&self, key: Option<Key>, limit: u32) -> bool {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         key.is_some_and(|key| self.engine.is_blocked(key)) || self.engine.backlog() >= limit
     }
 

@@ -69,7 +69,7 @@ fn open(connection: &Arc<Connection>, end: bool, one_way: bool) -> Held {
         deadline: None,
     };
     connection.slots().try_acquire().unwrap().forget();
-    let key = connection.open(open, !one_way).unwrap();
+    let key = connection.open(open, !one_way, None).unwrap();
     Held::outgoing(Arc::clone(connection), key)
 }
 
@@ -190,7 +190,7 @@ fn the_end_of_the_task_reaches_whoever_calls_meanwhile() {
             one_way: false,
             deadline: None,
         };
-        if let Ok(key) = connection.open(open, true) {
+        if let Ok(key) = connection.open(open, true, None) {
             let ending = block_on(poll_fn(|cx| connection.poll_message(key, cx)));
             assert!(matches!(ending, Err(Ending::Lost(..))), "{ending:?}");
         }

@@ -124,8 +124,13 @@ impl Connection {
     }
 
     /// Opens a call; the caller holds a permit of [`Self::slots`].
-    /// A `busy` one counts among those that wait for an answer.
-    pub(crate) fn open(&self, open: Open<'_>, busy: bool) -> Result<Key, Failure> {
+    /// A `busy` one counts among those that wait for an answer, `reader` waits for it already.
+    pub(crate) fn open(
+        &self,
+        open: Open<'_>,
+        busy: bool,
+        reader: Option<&Waker>,
+    ) -> Result<Key, Failure> {
         let _alarm = Alarm(self);
         let mut wakes = Wakes::default();
         let mut core = self.lock();
@@ -135,7 +140,7 @@ impl Connection {
         let deadline = open.deadline;
         let key = core.engine.open(open).map_err(not_opened)?;
         if busy {
-            core.enter(key);
+            core.enter(key, reader.cloned());
         }
         self.push(&mut core, &mut wakes);
         wakes.add(core.want_timer(deadline));
@@ -143,12 +148,16 @@ impl Connection {
         Ok(key)
     }
 
+    /// Whether a new call need not wait for the output to shrink.
+    pub(crate) fn has_room(&self) -> bool {
+        !self.lock().must_wait(None, self.limits.outbox)
+    }
+
     /// Waits until a message of this call, or a new call, may be sent.
     pub(crate) fn poll_room(&self, key: Option<Key>, cx: &mut Context<'_>) -> Poll<()> {
-        let limit = usize::try_from(self.limits.outbox).unwrap_or(usize::MAX);
         let mut core = self.lock();
         let done = key.is_some_and(|key| core.engine.is_done(key));
-        if core.over.is_some() || done || !core.must_wait(key, limit) {
+        if core.over.is_some() || done || !core.must_wait(key, self.limits.outbox) {
             return Poll::Ready(());
         }
         core.wait_for_room(key, cx.waker());
