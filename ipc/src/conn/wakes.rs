@@ -37,7 +37,11 @@ impl Wakes {
     }
 
     /// Wakes and stops them all; what this has allotted is kept.
+    #[inline]
     pub(crate) fn run(&mut self) {
+        if self.wakers.is_empty() && self.stops.is_empty() {
+            return;
+        }
         self.wakers.drain(..).for_each(Waker::wake);
         self.stops.drain(..).for_each(Stop::run);
     }
