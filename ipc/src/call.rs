@@ -96,7 +96,7 @@ impl<T> Call<T> {
             && let Some(slot) = core.engine.user_mut(*key)
             && !slot.stopped
         {
-            return slot.handler.token.get_or_insert_default().clone();
+            return slot.rare().handler.token.get_or_insert_default().clone();
         }
         let token = CancellationToken::new();
         token.cancel();
@@ -122,8 +122,9 @@ impl<T> Call<T> {
         if core.engine.id(*at) == Some(*id)
             && let Some(slot) = core.engine.user_mut(*at)
         {
-            check_metadata(slot.trailers.iter().chain([&entry]), limit)?;
-            slot.trailers.push(entry);
+            let trailers = &mut slot.rare().trailers;
+            check_metadata(trailers.iter().chain([&entry]), limit)?;
+            trailers.push(entry);
         }
         Ok(())
     }

@@ -221,7 +221,7 @@ impl Handling {
         if core.engine.id(key) == Some(id)
             && let Some(slot) = core.engine.user_mut(key)
         {
-            slot.handler.task = Some(task);
+            slot.rare().handler.task = Some(task);
         }
     }
 }
@@ -313,7 +313,7 @@ impl<H: Hold> Answer<H> {
             connection, key, ..
         } = self.call.as_ref();
         let mut core = connection.lock();
-        let metadata = std::mem::take(&mut core.engine.user_mut(*key)?.trailers);
+        let metadata = core.engine.user_mut(*key)?.take_trailers();
         (!metadata.is_empty()).then(|| End {
             metadata,
             ..End::default()
@@ -357,7 +357,7 @@ async fn rest(call: &Held, mut only: Option<Bytes>) -> Result<Option<Bytes>, Sta
         match poll_fn(|cx| call.connection.poll_message(call.key, cx)).await {
             Ok(_) if only.is_some() => return Err(Status::internal("the call has two requests")),
             Ok(whole) => only = Some(whole.bytes),
-            Err(Ending::Peer(_)) => return Ok(only),
+            Err(Ending::Done(_)) => return Ok(only),
             // The call is over; nobody will read this.
             Err(_) => return Err(Status::cancelled("the call is over")),
         }

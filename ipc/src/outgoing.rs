@@ -15,7 +15,7 @@ use crate::method::{Method, Shape};
 use crate::pool::{LARGE, Pool};
 use crate::status::{Code, Status};
 use crate::sync::Arc;
-use crate::wire::messages::{CallHead, End};
+use crate::wire::messages::CallHead;
 use crate::wire::{Body, Open, Whole};
 
 /// What a caller may choose for one call.
@@ -145,15 +145,9 @@ pub(crate) fn judge(
     answered: Option<(Option<Whole>, Ending)>,
 ) -> Result<(Bytes, Metadata), Failure> {
     let (whole, ending) = answered.ok_or_else(|| broken("the answer has two messages"))?;
-    match ending {
-        Ending::Peer(End {
-            code: 0, metadata, ..
-        }) => {
-            let whole = whole.ok_or_else(|| broken("the answer has no message"))?;
-            Ok((whole.bytes, Metadata::from_entries(metadata)))
-        }
-        ending => Err(ending.into_failure()),
-    }
+    let metadata = ending.into_result()?;
+    let whole = whole.ok_or_else(|| broken("the answer has no message"))?;
+    Ok((whole.bytes, metadata))
 }
 
 /// A small message is written in place, a large one into a pooled buffer first, so that the

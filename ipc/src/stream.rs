@@ -7,12 +7,11 @@ use std::marker::PhantomData;
 use bytes::{Bytes, BytesMut};
 use prost::Message;
 
-use crate::conn::{Ending, Held, unsent};
+use crate::conn::{Held, unsent};
 use crate::error::Error;
 use crate::metadata::Metadata;
 use crate::outgoing::{Encode, answer, body};
 use crate::request::{Reply, decode};
-use crate::status::Code;
 use crate::sync::Arc;
 use crate::wire::messages::End;
 
@@ -129,14 +128,10 @@ impl<T: Message + Default> Receiver<T> {
                 connection.consumed(*key, whole.cost);
                 Ok(Some(decode(whole.bytes)?))
             }
-            Err(Ending::Peer(end)) if end.code == Code::Ok.to_u32() => {
-                self.over = true;
-                self.trailers = Metadata::from_entries(end.metadata);
-                Ok(None)
-            }
             Err(ending) => {
                 self.over = true;
-                Err(ending.into_failure().into())
+                self.trailers = ending.into_result()?;
+                Ok(None)
             }
         }
     }

@@ -184,7 +184,7 @@ impl Link {
         let ending = slot.and_then(|slot| slot.ending.take());
         // What waits for room goes on, with the next call.
         let ending = ending.or_else(|| waits.then_some(Ending::Expired(true)));
-        ending.map_or(Ok(()), |ending| Err(ending.into_failure()))
+        ending.map_or(Ok(()), |ending| ending.into_result().map(drop))
     }
 
     /// Lets go of a call; an open one is cancelled. Does not wait for a peer that does not
@@ -377,7 +377,7 @@ mod tests {
         amid.core.writer = Some(Writer::Socket(Arc::new(unwritable().into())));
         let ping = Header::new(Kind::Ping, 0, Flags::NONE, 0);
         sys::send(far.as_fd(), &ping.to_bytes()).unwrap();
-        let failure = amid.answer(key).unwrap().1.into_failure();
+        let failure = amid.answer(key).unwrap().1.into_result().unwrap_err();
         assert!(is_lost(&failure), "{failure:?}");
     }
 }

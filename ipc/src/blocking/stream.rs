@@ -7,7 +7,6 @@ use std::marker::PhantomData;
 use prost::Message;
 
 use super::held::Held;
-use crate::conn::Ending;
 use crate::error::Error;
 use crate::metadata::Metadata;
 use crate::request::{Reply, decode};
@@ -47,11 +46,10 @@ impl<'a, T: Message + Default> Receiver<'a, T> {
     fn take(&mut self) -> Result<Option<T>, Error> {
         match self.call.link.next(self.call.key) {
             Ok(whole) => Ok(Some(decode(whole.bytes)?)),
-            Err(Ending::Peer(end)) if end.code == 0 => {
-                self.trailers = Metadata::from_entries(end.metadata);
+            Err(ending) => {
+                self.trailers = ending.into_result()?;
                 Ok(None)
             }
-            Err(ending) => Err(ending.into_failure().into()),
         }
     }
 

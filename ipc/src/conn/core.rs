@@ -152,8 +152,8 @@ impl Core {
 
     /// Queues a success: the message, and what the handler wants to go beside it.
     pub(crate) fn respond(&mut self, key: Key, body: Body<'_>) -> Result<(), SendError> {
-        let beside = self.engine.user_mut(key).map(|slot| &mut slot.trailers);
-        let metadata = beside.map(std::mem::take).unwrap_or_default();
+        let slot = self.engine.user_mut(key);
+        let metadata = slot.map(Slot::take_trailers).unwrap_or_default();
         let last = metadata.is_empty();
         self.engine.send(key, body, last)?;
         if !last {
@@ -264,7 +264,7 @@ impl Core {
     pub(crate) fn wait_for_room(&mut self, key: Option<Key>, waker: &Waker) {
         let blocked = key.filter(|key| self.engine.is_blocked(*key));
         let waiting = match blocked.and_then(|key| self.engine.user_mut(key)) {
-            Some(slot) => &mut slot.writers,
+            Some(slot) => &mut slot.rare().writers,
             None => &mut self.room,
         };
         if !waiting.iter().any(|other| other.will_wake(waker)) {
@@ -305,7 +305,7 @@ impl Core {
     fn wake_writers(&mut self, wakes: &mut Wakes) {
         while let Some(key) = self.engine.poll_writable() {
             if let Some(slot) = self.engine.user_mut(key) {
-                wakes.append(&mut slot.writers);
+                slot.wake_writers(wakes);
             }
         }
         wakes.append(&mut self.room);

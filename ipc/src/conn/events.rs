@@ -91,7 +91,7 @@ fn end_direction(core: &mut Core, key: Key, end: End, wakes: &mut Wakes) {
         return;
     };
     if ours {
-        slot.end(Ending::Peer(end), wakes);
+        slot.end(Ending::of(end), wakes);
     } else {
         slot.end_half(wakes);
     }

@@ -4,7 +4,6 @@ use super::slot::going_away;
 use super::{Core, Ending};
 use crate::error::{Failure, Outcome};
 use crate::status::Status;
-use crate::wire::messages::End;
 use crate::wire::{Key, OpenError, SendError};
 
 /// What a call that could not be opened failed with.
@@ -25,16 +24,14 @@ pub(crate) fn unsent(core: &mut Core, key: Key, error: SendError) -> Failure {
         .engine
         .user_mut(key)
         .and_then(|slot| slot.ending.clone());
-    match (error, ending) {
-        (SendError::TooLarge { .. }, _) => Failure::new(
-            Status::resource_exhausted(error.to_string()),
-            Outcome::NotSent,
-        ),
+    if matches!(error, SendError::TooLarge { .. }) {
+        let status = Status::resource_exhausted(error.to_string());
+        return Failure::new(status, Outcome::NotSent);
+    }
+    match (ending.map(Ending::into_result), &core.over) {
+        (Some(Err(failure)), _) => failure,
         // A success is no reason to fail, but there is nobody left to send to.
-        (SendError::Done, None | Some(Ending::Peer(End { code: 0, .. }))) => match &core.over {
-            Some(reason) => Failure::lost(reason, Outcome::MayHaveRun),
-            None => Failure::new(Status::cancelled("the call is over"), Outcome::MayHaveRun),
-        },
-        (SendError::Done, Some(ending)) => ending.into_failure(),
+        (_, Some(reason)) => Failure::lost(reason, Outcome::MayHaveRun),
+        _ => Failure::new(Status::cancelled("the call is over"), Outcome::MayHaveRun),
     }
 }

@@ -54,7 +54,7 @@ impl Held {
         let mut core = self.connection.lock();
         let slot = core.engine.user_mut(self.key);
         let sent = match slot.and_then(|slot| slot.ending.take()) {
-            Some(ending) => Err(ending.into_failure()),
+            Some(ending) => ending.into_result().map(drop),
             None if core.engine.is_done(self.key) => Ok(()),
             None => {
                 core.wait_for_room(Some(self.key), cx.waker());

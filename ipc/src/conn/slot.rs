@@ -5,6 +5,7 @@ use std::task::Waker;
 
 use super::wakes::{Stop, Wakes};
 use crate::error::{ConnectionError, Failure, Outcome};
+use crate::metadata::Metadata;
 use crate::status::Status;
 use crate::wire::Whole;
 use crate::wire::messages::{End, Entry};
@@ -12,8 +13,10 @@ use crate::wire::messages::{End, Entry};
 /// How a call ended, for this side.
 #[derive(Clone, Debug)]
 pub(crate) enum Ending {
-    /// The peer's direction ended; from the called side, with success if the code is 0.
-    Peer(End),
+    /// The peer's direction ended; from the called side, with success and this beside it.
+    Done(Metadata),
+    /// The called side failed the call; the flag says whether no handler has seen it.
+    Failed(Status, bool),
     /// The peer gave its call up.
     Cancelled,
     /// The deadline passed here; the flag says whether the call had left.
@@ -25,8 +28,18 @@ pub(crate) enum Ending {
 }
 
 impl Ending {
-    /// What the caller is told, if this is not a success.
-    pub(crate) fn into_failure(self) -> Failure {
+    /// The end of the peer's direction.
+    pub(crate) fn of(end: End) -> Self {
+        if end.code == 0 {
+            Self::Done(Metadata::from_entries(end.metadata))
+        } else {
+            let unseen = end.unseen;
+            Self::Failed(Status::from_end(end), unseen)
+        }
+    }
+
+    /// What came beside a success, or what the caller is told.
+    pub(crate) fn into_result(self) -> Result<Metadata, Failure> {
         let when = |left| {
             if left {
                 Outcome::MayHaveRun
@@ -34,16 +47,10 @@ impl Ending {
                 Outcome::NotSent
             }
         };
-        match self {
-            Self::Peer(end) => {
-                let unseen = end.unseen;
-                let outcome = if unseen {
-                    Outcome::RefusedUnseen
-                } else {
-                    Outcome::MayHaveRun
-                };
-                Failure::new(Status::from_end(end), outcome)
-            }
+        Err(match self {
+            Self::Done(metadata) => return Ok(metadata),
+            Self::Failed(status, true) => Failure::new(status, Outcome::RefusedUnseen),
+            Self::Failed(status, false) => Failure::new(status, Outcome::MayHaveRun),
             Self::Cancelled => {
                 let status = Status::cancelled("the caller gave the call up");
                 Failure::new(status, Outcome::MayHaveRun)
@@ -53,60 +60,84 @@ impl Ending {
             }
             Self::Unseen => Failure::lost(&going_away(), Outcome::RefusedUnseen),
             Self::Lost(reason, left) => Failure::lost(&reason, when(left)),
-        }
+        })
     }
 }
 
-/// What one side keeps with a call.
+/// What one side keeps with a call. It is moved about with each call, so it is small.
 #[derive(Debug, Default)]
 pub(crate) struct Slot {
     first: Option<Whole>,
-    more: VecDeque<Whole>,
     pub(crate) ending: Option<Ending>,
     /// What has ended is the caller's direction; the call goes on.
     half: bool,
     pub(crate) reader: Option<Waker>,
+    /// Its handler was told to stop, or would be if there were one.
+    pub(crate) stopped: bool,
+    /// Counted among the calls that make output shared.
+    pub(crate) busy: bool,
+    rare: Option<Box<Rare>>,
+}
+
+/// What few calls have.
+#[derive(Debug, Default)]
+pub(crate) struct Rare {
+    more: VecDeque<Whole>,
     pub(crate) writers: Vec<Waker>,
     /// How its handler is stopped.
     pub(crate) handler: Stop,
-    /// Its handler was told to stop, or would be if there were one.
-    pub(crate) stopped: bool,
+    /// Goes beside a success.
     pub(crate) trailers: Vec<Entry>,
-    /// Counted among the calls that make output shared.
-    pub(crate) busy: bool,
 }
 
 impl Slot {
+    /// What few calls have, for one that has it now.
+    pub(crate) fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
     /// Adds a message for the reader.
     pub(crate) fn push(&mut self, whole: Whole) {
-        if self.first.is_none() && self.more.is_empty() {
+        if self.first.is_none() && !self.has_more() {
             self.first = Some(whole);
         } else {
-            self.more.push_back(whole);
+            self.rare().more.push_back(whole);
         }
     }
 
     /// Takes the oldest message.
     pub(crate) fn pop(&mut self) -> Option<Whole> {
-        self.first.take().or_else(|| self.more.pop_front())
+        let first = self.first.take();
+        first.or_else(|| self.rare.as_mut()?.more.pop_front())
+    }
+
+    fn has_more(&self) -> bool {
+        let rare = self.rare.as_ref();
+        rare.is_some_and(|rare| !rare.more.is_empty())
+    }
+
+    /// Whether more than one message waits for the reader.
+    pub(crate) fn has_several(&self) -> bool {
+        self.first.is_some() && self.has_more()
+    }
+
+    /// Takes what goes beside a success.
+    pub(crate) fn take_trailers(&mut self) -> Vec<Entry> {
+        let rare = self.rare.as_mut();
+        rare.map_or_else(Vec::new, |rare| std::mem::take(&mut rare.trailers))
     }
 
     /// The caller has sent all it will; a later ending of the call itself counts more.
     pub(crate) fn end_half(&mut self, wakes: &mut Wakes) {
         self.half = self.ending.is_none();
         self.ending
-            .get_or_insert_with(|| Ending::Peer(End::default()));
+            .get_or_insert_with(|| Ending::Done(Metadata::default()));
         wakes.add(self.reader.take());
     }
 
     /// Whether the caller has sent all it will, and the call is not over.
     pub(crate) fn has_all(&self) -> bool {
         self.half
-    }
-
-    /// Whether more than one message waits for the reader.
-    pub(crate) fn has_several(&self) -> bool {
-        self.first.is_some() && !self.more.is_empty()
     }
 
     /// Ends the call for its owner; the first ending counts.
@@ -116,13 +147,22 @@ impl Slot {
             self.half = false;
         }
         wakes.add(self.reader.take());
-        wakes.append(&mut self.writers);
+        self.wake_writers(wakes);
+    }
+
+    /// Those who wait to send may go on.
+    pub(crate) fn wake_writers(&mut self, wakes: &mut Wakes) {
+        if let Some(rare) = &mut self.rare {
+            wakes.append(&mut rare.writers);
+        }
     }
 
     /// Stops the handler.
     pub(crate) fn stop(&mut self, wakes: &mut Wakes) {
         self.stopped = true;
-        wakes.stop(std::mem::take(&mut self.handler));
+        if let Some(rare) = &mut self.rare {
+            wakes.stop(std::mem::take(&mut rare.handler));
+        }
     }
 }
 
