@@ -49,7 +49,7 @@ impl ReceiveHalf {
 
     /// Takes a frame; a complete message is held until [`Window::release`].
     ///
-    /// `spare` is a large buffer to reuse for a message of several chunks.
+    /// `spare` is a large buffer to reuse for a message of several chunks that fills a part of it.
     pub(crate) fn message(
         &mut self,
         payload: Bytes,
@@ -77,14 +77,9 @@ impl ReceiveHalf {
                 bytes: payload,
                 cost,
             },
-            (None, true) => {
-                let mut bytes = spare.take().unwrap_or_default();
-                bytes.extend_from_slice(&payload);
-                self.partial = Some(Partial { bytes, cost });
-                return Ok(None);
-            }
-            (Some(partial), _) => {
-                partial.bytes.extend_from_slice(&payload);
+            (partial, more) => {
+                let partial = partial.get_or_insert_with(Partial::empty);
+                partial.add(&payload, spare);
                 partial.cost = partial.cost.saturating_add(cost);
                 if more {
                     return Ok(None);
@@ -108,7 +103,26 @@ impl Partial {
             cost: 0,
         }
     }
+
+    /// Adds a chunk. The spare buffer is used in place of a new one that would be as large up
+    /// to a factor: a few bytes must not keep megabytes.
+    fn add(&mut self, chunk: &[u8], spare: &mut Option<BytesMut>) {
+        let len = self.bytes.len().saturating_add(chunk.len());
+        let fits = |spare: &mut BytesMut| {
+            let room = spare.capacity();
+            len <= room && room <= len.saturating_mul(ROOMY)
+        };
+        if len > self.bytes.capacity()
+            && let Some(mut large) = spare.take_if(fits)
+        {
+            large.extend_from_slice(&self.bytes);
+            self.bytes = large;
+        }
+        self.bytes.extend_from_slice(chunk);
+    }
 }
 
+/// How many times larger than what it holds a reused buffer may be.
+const ROOMY: usize = 4;
 /// Below this a message is copied out of the read buffer if it has to wait.
 const SMALL: usize = 4_096;

@@ -228,6 +228,42 @@ fn small_messages_between_large_noise_do_not_hold_the_noise() {
     assert_eq!(peer.answered(1).count, 4_000);
 }
 
+#[test]
+fn tiny_messages_in_pieces_do_not_hold_large_buffers() {
+    let host = Host::new();
+    let client = host.runtime.block_on(host.daemon.connect());
+    let large = text(&"x".repeat(4_000_000));
+    let mut peer = host.peer();
+    peer.send(&open(1, DEAF));
+    host.runtime
+        .block_on(soon(host.daemon.seen.waiting.notified()));
+    let noise = frame(Kind::Unknown(99), 0, Flags::NONE, &[0; 60_000]);
+    let mut bytes = noise.repeat(3);
+    bytes.extend(frame(Kind::Message, 1, Flags::MORE, b""));
+    let whole = count(1).encode_to_vec();
+    bytes.extend(frame(Kind::Message, 1, Flags::NONE, &whole));
+    bytes.extend(noise);
+    let before = resident();
+    for _ in 0..40 {
+        // Leaves a large buffer for the next one.
+        host.runtime.block_on(async {
+            client.one_way(NOTE, large.clone()).await.unwrap();
+            soon(host.daemon.seen.noted.notified()).await;
+        });
+        peer.send(&bytes);
+        // Answered means taken up.
+        peer.frame(Kind::Ping, 0, Flags::NONE, &[]);
+        peer.until(Kind::Pong);
+    }
+    if let (Some(before), Some(after)) = (before, resident()) {
+        let grown = after.saturating_sub(before);
+        assert!(grown < 100 << 20, "{grown} bytes for 40 tiny messages");
+    }
+    host.daemon.seen.go.notify_one();
+    peer.frame(Kind::End, 1, Flags::NONE, &[]);
+    assert_eq!(peer.answered(1).count, 40);
+}
+
 /// Bytes of memory this process has, where the system tells.
 fn resident() -> Option<usize> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;

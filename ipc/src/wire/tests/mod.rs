@@ -4,6 +4,7 @@ mod credit;
 mod handshake;
 mod late;
 mod limits;
+mod memory;
 mod metadata;
 mod order;
 mod states;
