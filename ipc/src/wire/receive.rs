@@ -68,8 +68,8 @@ impl ReceiveHalf {
             return Err(Violation::MessageTooLarge { limit: max_message });
         }
         let whole = match (&mut self.partial, more) {
-            // A small message that waits behind others would keep its whole read buffer alive.
-            (None, false) if self.window.is_held() && payload.len() < SMALL => Whole {
+            // A message that waits behind others would keep its whole read buffer alive.
+            (None, false) if self.window.is_held() && !payload.is_unique() => Whole {
                 bytes: Bytes::copy_from_slice(&payload),
                 cost,
             },
@@ -124,5 +124,3 @@ impl Partial {
 
 /// How many times larger than what it holds a reused buffer may be.
 const ROOMY: usize = 4;
-/// Below this a message is copied out of the read buffer if it has to wait.
-const SMALL: usize = 4_096;

@@ -229,6 +229,36 @@ fn small_messages_between_large_noise_do_not_hold_the_noise() {
 }
 
 #[test]
+fn unread_messages_between_large_noise_cost_no_more_than_their_credit() {
+    let host = Host::new();
+    let mut peer = host.peer();
+    let calls = (0..24).map(|number| number * 2 + 1).collect::<Vec<_>>();
+    peer.send(
+        &calls
+            .iter()
+            .flat_map(|id| open(*id, DEAF))
+            .collect::<Vec<_>>(),
+    );
+    let noise = frame(Kind::Unknown(99), 0, Flags::NONE, &[0; 62_000]).repeat(2);
+    let before = resident();
+    for id in calls {
+        let mut bytes = frame(Kind::Message, id, Flags::NONE, &[0; 4_096]);
+        bytes.extend(&noise);
+        for _ in 0..60 {
+            peer.send(&bytes);
+        }
+    }
+    // Answered means taken up.
+    peer.frame(Kind::Ping, 0, Flags::NONE, &[]);
+    peer.until(Kind::Pong);
+    if let (Some(before), Some(after)) = (before, resident()) {
+        let grown = after.saturating_sub(before);
+        assert!(grown < 100 << 20, "{grown} bytes for 6 MiB of messages");
+    }
+    host.is_unharmed();
+}
+
+#[test]
 fn tiny_messages_in_pieces_do_not_hold_large_buffers() {
     let host = Host::new();
     let client = host.runtime.block_on(host.daemon.connect());

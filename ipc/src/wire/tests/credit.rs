@@ -153,17 +153,6 @@ fn a_released_call_still_takes_credit() {
 }
 
 #[test]
-fn small_messages_that_wait_do_not_keep_the_read_buffer() {
-    let mut rig = Rig::accepting();
-    rig.called(call(1, false));
-    let events = rig.hear(message(1, Flags::NONE, 1).repeat(2)).unwrap();
-    let [Event::Message { .. }, Event::Message { whole, .. }] = &events[..] else {
-        panic!("{events:?}");
-    };
-    assert!(whole.bytes.is_unique(), "it shares the buffer it came in");
-}
-
-#[test]
 fn a_peer_that_does_not_read_its_answers_is_refused() {
     // FLD-1
     let ping = raw(Kind::Ping, 0, Flags::NONE, &[9, 1, 2, 3, 4, 5, 6, 7, 8]);

@@ -30,3 +30,51 @@ fn a_buffer_that_is_smaller_than_its_message_is_left() {
     rig.hear(message(1, Flags::MORE, 50_001)).unwrap();
     assert!(rig.engine.reclaim().is_some());
 }
+
+/// Two messages of this size at once; whether each has its bytes to itself.
+fn own_bytes(size: usize) -> [bool; 2] {
+    let mut rig = Rig::accepting();
+    rig.called(call(1, false));
+    let events = rig.hear(message(1, Flags::NONE, size).repeat(2)).unwrap();
+    let owns = |event: &Event| match event {
+        Event::Message { whole, .. } => whole.bytes.is_unique(),
+        other => panic!("{other:?}"),
+    };
+    let [first, second] = &events[..] else {
+        panic!("{events:?}");
+    };
+    [owns(first), owns(second)]
+}
+
+#[test]
+fn a_message_that_waits_behind_another_keeps_no_read_buffer() {
+    for size in [1, 1_024, 1_025, 4_095, 4_096, 16_384, 16_385, 65_536] {
+        assert!(
+            own_bytes(size)[1],
+            "{size} bytes share the buffer they came in"
+        );
+    }
+}
+
+#[test]
+fn only_a_large_message_shares_the_read_buffer() {
+    for (size, owns) in [(1, true), (4_096, true), (16_384, true), (16_385, false)] {
+        assert_eq!(own_bytes(size)[0], owns, "{size}");
+    }
+}
+
+#[test]
+fn the_request_in_a_call_keeps_no_read_buffer_unless_it_is_large() {
+    for (size, owns) in [(1, true), (4_096, true), (16_000, true), (17_000, false)] {
+        let head = CallHead {
+            body: Some(vec![7; size].into()),
+            ..CallHead::default()
+        };
+        let mut rig = Rig::accepting();
+        let events = rig.hear(raw(Kind::Call, 1, Flags::END, &head.encode_to_vec()));
+        let [Event::Call { head, .. }] = &events.unwrap()[..] else {
+            panic!("not a call");
+        };
+        assert_eq!(head.body.as_ref().unwrap().is_unique(), owns, "{size}");
+    }
+}
