@@ -11,6 +11,7 @@ mod failed;
 #[cfg(test)]
 mod fixture;
 mod held;
+mod input;
 pub(crate) mod io;
 #[cfg(all(test, ipc_loom))]
 mod loom_tests;

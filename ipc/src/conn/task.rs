@@ -13,6 +13,7 @@ use tokio::time::{Sleep, sleep_until, timeout_at};
 use tracing::debug;
 
 use super::core::{Core, Flushed};
+use super::input::Input;
 use super::io::{Read, Reader, Writable};
 use super::{Connection, Wakes, end_of, events, now, register};
 use crate::error::ConnectionError;
@@ -24,9 +25,7 @@ use crate::wire::Violation;
 pub(crate) struct Task {
     connection: Arc<Connection>,
     reader: Reader,
-    input: BytesMut,
-    /// Bytes to read at once next time; grows with what comes and shrinks again.
-    appetite: usize,
+    input: Input,
     writable: Option<Writable>,
     timer: Option<Pin<Box<Sleep>>>,
     /// A flush was asked for, and the others have had their turn to add to it.
@@ -51,8 +50,7 @@ impl Task {
         Self {
             connection,
             reader,
-            input,
-            appetite: SMALL,
+            input: Input::new(input),
             writable: None,
             timer: None,
             yielded: false,
@@ -130,7 +128,7 @@ impl Task {
     }
 
     fn poll_wake(&mut self, cx: &mut Context<'_>) -> Poll<Wake> {
-        if let Poll::Ready(read) = self.poll_read(cx) {
+        if let Poll::Ready(read) = self.input.poll_read(&self.reader, cx) {
             return Poll::Ready(Wake::Read(read));
         }
         if let Some(writable) = &self.writable
@@ -159,16 +157,6 @@ impl Task {
         core.armed = armed;
         drop(core);
         self.poll_timer(armed, cx).map(|()| Wake::Timer)
-    }
-
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<Read>> {
-        if self.input.capacity() - self.input.len() < self.appetite {
-            if self.input.is_empty() && self.input.capacity() > self.appetite.saturating_mul(4) {
-                self.input = BytesMut::new();
-            }
-            self.input.reserve(self.appetite);
-        }
-        self.reader.poll_read(cx, &mut self.input)
     }
 
     /// What the one timer of the connection is set to: one that fires too early costs a look
@@ -203,19 +191,16 @@ impl Task {
 
     fn on_read(&mut self, read: std::io::Result<Read>) -> Result<(), ConnectionError> {
         match read? {
-            Read::More => self.appetite = self.appetite.saturating_mul(4).min(LARGE),
-            Read::Drained | Read::Empty => {
-                if self.input.len() < self.appetite / 8 {
-                    self.appetite = (self.appetite / 2).max(SMALL);
-                }
-            }
-            Read::Descriptors => return Err(Violation::Descriptors.into()),
+            Read::More | Read::Drained | Read::Empty => self.take_input(),
+            Read::Descriptors => Err(Violation::Descriptors.into()),
             Read::Eof => {
-                self.connection.lock().engine.handle_eof(&self.input)?;
-                return Err(ConnectionError::Closed);
+                self.connection
+                    .lock()
+                    .engine
+                    .handle_eof(&self.input.bytes)?;
+                Err(ConnectionError::Closed)
             }
         }
-        self.take_input()
     }
 
     /// Takes up all that was read, and writes at once what came of it: under one lock, which is
@@ -224,12 +209,18 @@ impl Task {
         let connection = &self.connection;
         let (now, wakes) = (now(), &mut self.wakes);
         let mut core = connection.lock();
-        if self.input.len() > LENDING {
+        if self.input.bytes.len() > LENDING {
             core.engine.lend(connection.pool.take());
         }
         core.batching = true;
         let taken = loop {
-            match events::take(&mut core, &mut self.input, &connection.pool, now, wakes) {
+            match events::take(
+                &mut core,
+                &mut self.input.bytes,
+                &connection.pool,
+                now,
+                wakes,
+            ) {
                 Ok(Some(arrived)) => {
                     drop(core);
                     connection.dispatch.run(connection, arrived);
@@ -324,9 +315,5 @@ impl Connection {
     }
 }
 
-/// Bytes read at once from a quiet connection, so that an idle one holds little.
-const SMALL: usize = 4_096;
 /// Input in bytes from which on a large message is likely.
 const LENDING: usize = 16_384;
-/// Bytes read at once from a busy one: two chunks.
-const LARGE: usize = 131_072;
