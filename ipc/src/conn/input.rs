@@ -2,6 +2,7 @@
 
 use std::io;
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 
@@ -13,13 +14,22 @@ pub(super) struct Input {
     pub(super) bytes: BytesMut,
     /// Bytes to read at once next time; grows with what comes and shrinks again.
     appetite: usize,
+    /// The most room that the buffer was seen to have since it was last let go.
+    widest: usize,
+    /// Set while the buffer is large; moved only when it has passed.
+    rest_at: Option<Instant>,
+    /// Something has come since `rest_at` was set.
+    fed: bool,
 }
 
 impl Input {
-    pub(super) const fn new(bytes: BytesMut) -> Self {
+    pub(super) fn new(bytes: BytesMut) -> Self {
         Self {
+            widest: bytes.capacity(),
             bytes,
             appetite: SMALL,
+            rest_at: None,
+            fed: false,
         }
     }
 
@@ -29,12 +39,8 @@ impl Input {
         reader: &Reader,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<Read>> {
-        if self.bytes.capacity() - self.bytes.len() < self.appetite {
-            if self.bytes.is_empty() && self.bytes.capacity() > self.appetite.saturating_mul(4) {
-                self.bytes = BytesMut::new();
-            }
-            self.bytes.reserve(self.appetite);
-        }
+        self.bytes.reserve(self.appetite);
+        self.widest = self.widest.max(self.bytes.capacity());
         let read = reader.poll_read(cx, &mut self.bytes);
         if let Poll::Ready(Ok(read)) = &read {
             self.digest(*read);
@@ -49,9 +55,108 @@ impl Input {
             self.appetite = (self.appetite / 2).max(SMALL);
         }
     }
+
+    /// What was read has been taken up.
+    pub(super) fn taken(&mut self, now: Instant) {
+        self.fed = true;
+        if self.rest_at.is_none() && self.widest.max(self.appetite) > KEEP {
+            self.rest_at = now.checked_add(IDLE);
+        }
+    }
+
+    /// When to see whether nothing comes any more; `None` if the buffer is small.
+    pub(super) const fn rest_at(&self) -> Option<Instant> {
+        self.rest_at
+    }
+
+    /// Lets go of a large buffer if nothing has come for a while.
+    pub(super) fn rest(&mut self, now: Instant) {
+        if self.rest_at.is_none_or(|at| at > now) {
+            return;
+        }
+        self.rest_at = None;
+        if std::mem::take(&mut self.fed) {
+            self.rest_at = now.checked_add(IDLE);
+        } else if self.bytes.is_empty() {
+            *self = Self::new(BytesMut::new());
+        }
+    }
 }
 
 /// Bytes read at once from a quiet connection, so that an idle one holds little.
 const SMALL: usize = 4_096;
+/// Largest buffer an idle connection keeps, in bytes.
+const KEEP: usize = 4 * SMALL;
+/// Time without input after which a connection counts as idle, at least, and twice that at most.
+const IDLE: Duration = Duration::from_secs(1);
 /// Bytes read at once from a busy one: two chunks.
 const LARGE: usize = 131_072;
+
+#[cfg(all(test, not(ipc_loom)))]
+mod tests {
+    use std::task::Waker;
+
+    use bytes::Buf;
+
+    use super::*;
+    use crate::conn::memory::{MemoryEnd, Split, stream};
+    use crate::conn::now;
+    use crate::sync::Arc;
+
+    fn ends() -> (MemoryEnd, Reader) {
+        let (near, far) = stream(Split::Whole);
+        (near, Reader::Memory(Arc::new(far)))
+    }
+
+    /// Reads and takes up all there is.
+    fn drain(input: &mut Input, reader: &Reader, now: Instant) {
+        let mut cx = Context::from_waker(Waker::noop());
+        while input.poll_read(reader, &mut cx).is_ready() {
+            input.bytes.advance(input.bytes.len());
+            input.taken(now);
+        }
+    }
+
+    #[test]
+    fn an_idle_connection_keeps_a_small_buffer_and_no_large_one() {
+        let (peer, reader) = ends();
+        let mut input = Input::new(BytesMut::new());
+        let mut now = now();
+        for (bytes, small) in [(100, true), (60_000, false), (1, true)] {
+            peer.send(&vec![0; bytes]).unwrap();
+            drain(&mut input, &reader, now);
+            assert_eq!(input.rest_at().is_none(), small, "{bytes}");
+            for _ in 0..2 {
+                assert!(input.bytes.try_reclaim(SMALL), "{bytes}: too early");
+                now += IDLE;
+                input.rest(now);
+            }
+            assert_eq!(input.rest_at(), None, "{bytes}");
+            assert_eq!(input.bytes.try_reclaim(SMALL), small, "{bytes}");
+        }
+    }
+
+    #[test]
+    fn a_busy_connection_keeps_its_buffer() {
+        let (peer, reader) = ends();
+        let mut input = Input::new(BytesMut::new());
+        let mut now = now();
+        for _ in 0..10 {
+            peer.send(&[0; 60_000]).unwrap();
+            drain(&mut input, &reader, now);
+            now += IDLE;
+            input.rest(now);
+            assert!(input.bytes.try_reclaim(KEEP));
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_whole_frame_stays() {
+        let (peer, reader) = ends();
+        let mut input = Input::new(BytesMut::new());
+        peer.send(&[7; 60_000]).unwrap();
+        let mut cx = Context::from_waker(Waker::noop());
+        while input.poll_read(&reader, &mut cx).is_ready() {}
+        assert_eq!(input.bytes, [7; 60_000][..]);
+    }
+}

@@ -85,9 +85,10 @@ impl MemoryEnd {
         let len = pipe.step().min(room).min(pipe.bytes.len());
         buffer.extend(pipe.bytes.drain(..len));
         let waker = pipe.writer.take();
+        let drained = pipe.bytes.is_empty();
         drop(pipe);
         waker.into_iter().for_each(Waker::wake);
-        Poll::Ready(Read::More)
+        Poll::Ready(if drained { Read::Drained } else { Read::More })
     }
 
     pub(crate) fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

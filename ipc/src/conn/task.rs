@@ -153,7 +153,8 @@ impl Task {
             return Poll::Pending;
         }
         register(&mut core.task, cx.waker());
-        let armed = self.arm(self.connection.next_deadline(&core));
+        let next = self.connection.next_deadline(&core);
+        let armed = self.arm(next.into_iter().chain(self.input.rest_at()).min());
         core.armed = armed;
         drop(core);
         self.poll_timer(armed, cx).map(|()| Wake::Timer)
@@ -239,10 +240,12 @@ impl Task {
             core.flush_or_block(wakes)
         };
         let ended = taken.and_then(|()| core.verdict());
+        self.input.taken(now);
         let next = connection.next_deadline(&core);
         // A peer that never stops sending must not keep the timer from its turn.
         let due = next.is_some_and(|at| at <= now);
-        let in_time = next.is_none_or(|next| core.armed.is_some_and(|armed| armed <= next));
+        let mut timed = next.into_iter().chain(self.input.rest_at());
+        let in_time = timed.all(|next| core.armed.is_some_and(|armed| armed <= next));
         self.settled = !core.wanted && core.task.is_some() && in_time;
         drop(core);
         self.after(flushed, ended)?;
@@ -276,6 +279,7 @@ impl Task {
 
     fn on_timer(&mut self) -> Result<(), ConnectionError> {
         let now = now();
+        self.input.rest(now);
         let wakes = &mut self.wakes;
         let mut core = self.connection.lock();
         core.engine.handle_timeout(now)?;
@@ -317,3 +321,30 @@ impl Connection {
 
 /// Input in bytes from which on a large message is likely.
 const LENDING: usize = 16_384;
+
+#[cfg(all(test, not(ipc_loom)))]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::conn::fixture::{Nobody, connection, frame, peer};
+    use crate::limits::Limits;
+    use crate::wire::{Flags, Kind};
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_connection_lets_go_of_its_large_buffer_and_of_its_timer() {
+        let (_connection, mut task, far) =
+            connection(&peer(), 0, Arc::new(Nobody), Limits::default());
+        let noise = frame(0, Kind::Unknown(99), Flags::NONE, &[0; 60_000]);
+        far.send(&noise).unwrap();
+        let busy = timeout(Duration::ZERO, task.serve()).await;
+        assert!(busy.is_err(), "{busy:?}");
+        assert!(task.input.bytes.try_reclaim(noise.len()));
+        let idle = timeout(Duration::from_secs(60), task.serve()).await;
+        assert!(idle.is_err(), "{idle:?}");
+        assert!(!task.input.bytes.try_reclaim(16_385));
+        assert!(task.timer.is_none());
+    }
+}
