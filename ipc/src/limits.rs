@@ -19,13 +19,14 @@ pub struct Limits {
     /// the longest time a small call waits behind a chunk of a large one.
     pub max_frame: u32,
     /// Largest message accepted, in bytes, over all its chunks. Default 4194304: bounds
-    /// what one call can make us hold.
+    /// what one call can make us hold unread beyond `initial_credit`; all calls of a connection
+    /// can do so at once, so choose it together with `max_calls`.
     pub max_message: u32,
     /// Calls the peer may have open at once. Default 256: bounds handlers and unsent answers.
     pub max_calls: u32,
     /// Messages larger than `initial_credit` that are taken in at once on one connection.
     /// Default 4: bounds what many unfinished messages make us hold; the others wait for
-    /// credit.
+    /// credit. Those that are complete and unread do not count: they must not stop others.
     pub max_assembling: u32,
     /// Bytes of one stream the peer may send ahead of its reader. Default 262144: bounds
     /// each stream's queue.

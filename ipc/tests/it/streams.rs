@@ -184,6 +184,24 @@ async fn messages_larger_than_the_window_pass_in_both_directions() {
 }
 
 #[tokio::test]
+async fn streams_of_large_messages_that_are_read_one_after_the_other_complete() {
+    // [CRD-6] [CRD-9]
+    let large = Text {
+        text: "x".repeat(300_000),
+        count: 3,
+    };
+    let (_near, far, _) = limited(limits(|limits| limits.max_assembling = 1)).await;
+    let mut streams = Vec::new();
+    for _ in 0..10 {
+        let stream = far.server_streaming(MANY, large.clone()).await;
+        streams.push(stream.unwrap());
+    }
+    for mut stream in streams {
+        assert_eq!(numbers(&mut stream).await, [0, 1, 2]);
+    }
+}
+
+#[tokio::test]
 async fn an_error_behind_messages_comes_after_all_of_them() {
     for split in SPLITS {
         let (near, _far, _) = memory(split).await;
