@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use prost::Message;
-use tokio::time::timeout_at;
+use tokio::time::{timeout, timeout_at};
 use tracing::Instrument;
 
 use crate::call::{Call, CallContext};
@@ -351,10 +351,19 @@ async fn request<Req: Message + Default>(
     Ok(head.map(|_| request))
 }
 
-/// Waits for the end of the caller's direction, and gives its only message.
+/// Waits for the end of the caller's direction, and gives its only message. That one is kept
+/// for the caller alone, so its end must follow in time.
 async fn rest(call: &Held, mut only: Option<Bytes>) -> Result<Option<Bytes>, Status> {
     loop {
-        match poll_fn(|cx| call.connection.poll_message(call.key, cx)).await {
+        let next = poll_fn(|cx| call.connection.poll_message(call.key, cx));
+        let next = if only.is_none() {
+            next.await
+        } else {
+            let late = |_elapsed| Status::internal("the call was not ended in time");
+            let patience = call.connection.limits.frame;
+            timeout(patience, next).await.map_err(late)?
+        };
+        match next {
             Ok(_) if only.is_some() => return Err(Status::internal("the call has two requests")),
             Ok(whole) => only = Some(whole.bytes),
             Err(Ending::Done(_)) => return Ok(only),

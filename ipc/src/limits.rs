@@ -38,8 +38,9 @@ pub struct Limits {
     /// Time from accept or connect to the end of the handshake. Default 5 s: a silent
     /// or dribbling peer is dropped.
     pub handshake: Duration,
-    /// Time from the first byte of a frame to its last. Default 10 s: a length prefix bounds
-    /// bytes, this bounds time.
+    /// Time from the first byte of a frame to its last, and from a complete single request to
+    /// the end of its caller's direction. Default 10 s: a length prefix bounds bytes, this
+    /// bounds time.
     pub frame: Duration,
     /// Time a write may wait for a peer that does not read, and an answer for one that gives no
     /// credit. Default 30 s: bounds how long a stopped peer holds memory.

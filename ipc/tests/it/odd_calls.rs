@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 
 use ipc::wire::messages::{CallHead, Cancel, End, Entry, PeerLimits};
 use ipc::wire::{Flags, Kind, Violation};
+use ipc::{Code, Outcome};
 use prost::Message;
 
 use crate::raw::{Host, Raw, call, frame, generous, open};
@@ -301,4 +302,22 @@ fn a_peer_that_ends_its_direction_ends_the_connection() {
     assert!(peer.next().is_none());
     host.runtime
         .block_on(soon(host.daemon.seen.dropped.notified()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_single_request_that_is_not_ended_in_time_is_refused_unseen() {
+    // [SHP-12]
+    let (near, _far, seen) = memory(ipc::testing::Split::Whole).await;
+    for method in [ECHO, NOTE] {
+        // Sends one message and goes on to wait, which no caller of such a method does.
+        let stream = near.bidirectional::<Text, Text>(method).await;
+        let (send, mut receive) = stream.unwrap();
+        send.send(text("alone")).await.unwrap();
+        let begun = tokio::time::Instant::now();
+        let error = soon(receive.recv()).await.unwrap_err();
+        assert_eq!(begun.elapsed().as_secs(), 10);
+        let told = (error.code(), error.outcome());
+        assert_eq!(told, (Code::Internal, Outcome::RefusedUnseen));
+    }
+    assert_eq!(seen.echoes.load(Ordering::Relaxed), 0);
 }
