@@ -8,21 +8,20 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Instant;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use prost::Message;
 use tokio::time::{timeout, timeout_at};
 use tracing::Instrument;
 
+use crate::answer::Answer;
 use crate::call::{Call, CallContext};
 use crate::conn::events::Arrived;
 use crate::conn::{Connection, Ending, Held, Hold};
 use crate::method::{Method, Shape};
-use crate::outgoing::{Encode, body};
 use crate::status::Status;
 use crate::stream::{Receiver, Sender};
 use crate::sync::Arc;
-use crate::wire::messages::End;
-use crate::wire::{CallId, Key, SendError};
+use crate::wire::{CallId, Key};
 
 /// A call of the peer that nobody has handled yet; given to [`Service::call`](crate::Service).
 pub struct Incoming {
@@ -157,13 +156,7 @@ impl Incoming {
             context,
         );
         let held = share(Held::incoming(connection, key));
-        (
-            Answer {
-                call: held,
-                answered: false,
-            },
-            call,
-        )
+        (Answer::new(held), call)
     }
 }
 
@@ -252,86 +245,6 @@ async fn until(
 struct Head {
     body: Option<Bytes>,
     end: bool,
-}
-
-/// The duty to answer one call. Dropped unanswered, it says so to the caller.
-struct Answer<H: Hold> {
-    call: H,
-    answered: bool,
-}
-
-impl<H: Hold> Answer<H> {
-    fn finish<Res: Message>(mut self, result: Result<Res, Status>) {
-        self.answered = true;
-        let response = match result {
-            Ok(response) => response,
-            Err(status) => return self.end(&status.to_end()),
-        };
-        let len = response.encoded_len();
-        let mut write = |out: &mut BytesMut| response.encode_raw(out);
-        let message = Encode {
-            len,
-            write: &mut write,
-        };
-        let body = body(&self.call.as_ref().connection.pool, message);
-        match Held::respond(&mut self.call, body) {
-            Ok(()) => {}
-            // Over, or one-way: then it is over now.
-            Err(SendError::Done) => self.end(&End::default()),
-            Err(error) => self.end(&Status::resource_exhausted(error.to_string()).to_end()),
-        }
-    }
-
-    fn finish_stream(mut self, result: Result<(), Status>) {
-        self.answered = true;
-        let end = match result {
-            Ok(()) => self.trailers().unwrap_or_default(),
-            Err(status) => status.to_end(),
-        };
-        self.end(&end);
-    }
-
-    /// Answers with the guarantee that no handler saw the call.
-    fn refuse(mut self, status: &Status) {
-        self.answered = true;
-        self.end(&End {
-            unseen: true,
-            ..status.to_end()
-        });
-    }
-
-    fn end(&self, end: &End) {
-        let Held {
-            connection, key, ..
-        } = self.call.as_ref();
-        connection.end(*key, end);
-    }
-
-    /// The metadata that the handler wants to go with a success.
-    fn trailers(&self) -> Option<End> {
-        let Held {
-            connection, key, ..
-        } = self.call.as_ref();
-        let mut core = connection.lock();
-        let metadata = core.engine.user_mut(*key)?.take_trailers();
-        (!metadata.is_empty()).then(|| End {
-            metadata,
-            ..End::default()
-        })
-    }
-}
-
-impl<H: Hold> Drop for Answer<H> {
-    fn drop(&mut self) {
-        if !self.answered {
-            let why = if thread::panicking() {
-                "the handler panicked"
-            } else {
-                "the handler dropped its answer"
-            };
-            self.end(&Status::unknown(why).to_end());
-        }
-    }
 }
 
 /// The one message of a request, once its caller has sent all it will.

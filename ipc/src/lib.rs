@@ -14,6 +14,7 @@ mod handshake;
 mod conn;
 mod pool;
 // 6. Calls and streams.
+mod answer;
 mod call;
 mod incoming;
 mod metadata;
