@@ -92,7 +92,7 @@ const IDLE: Duration = Duration::from_secs(1);
 /// Bytes read at once from a busy one: two chunks.
 const LARGE: usize = 131_072;
 
-#[cfg(all(test, not(ipc_loom)))]
+#[cfg(test)]
 mod tests {
     use std::task::Waker;
 

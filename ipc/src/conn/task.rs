@@ -322,7 +322,7 @@ impl Connection {
 /// Input in bytes from which on a large message is likely.
 const LENDING: usize = 16_384;
 
-#[cfg(all(test, not(ipc_loom)))]
+#[cfg(test)]
 mod tests {
     use std::time::Duration;
 
