@@ -56,12 +56,7 @@ pub(crate) fn load(path: &Path, in_flight: usize, mut meter: Meter) -> Result<Me
         }
         let frame = out.len() / in_flight;
         let begun = meter.begin();
-        stream.write_all(&out).map_err(failed())?;
-        while buffer.filled < out.len() {
-            if buffer.read(&mut stream).map_err(failed())? == 0 {
-                return Err(failed()(io::ErrorKind::UnexpectedEof.into()));
-            }
-        }
+        exchange(&mut stream, &out, &mut buffer).map_err(failed())?;
         let took = begun.elapsed();
         let window = buffer.front(out.len()).chunks(frame);
         for (reply, request) in window.zip(requests.drain(..)) {
@@ -71,6 +66,21 @@ pub(crate) fn load(path: &Path, in_flight: usize, mut meter: Meter) -> Result<Me
         buffer.consume(out.len());
     }
     Ok(meter)
+}
+
+/// Writes a window and reads as much. One that the socket may not hold is written while the
+/// answers are read, or both sides would wait for the other to read.
+fn exchange(stream: &mut UnixStream, out: &[u8], buffer: &mut Buffer) -> io::Result<()> {
+    if out.len() <= SPARE {
+        stream.write_all(out)?;
+        return buffer.fill(stream, out.len());
+    }
+    let mut writer = stream.try_clone()?;
+    thread::scope(|scope| {
+        let writing = scope.spawn(move || writer.write_all(out));
+        buffer.fill(stream, out.len())?;
+        writing.join().expect("writing does not panic")
+    })
 }
 
 /// Bytes that were read and not yet used.
@@ -88,6 +98,16 @@ impl Buffer {
         let read = stream.read(self.bytes.get_mut(self.filled..).unwrap_or_default())?;
         self.filled += read;
         Ok(read)
+    }
+
+    /// Reads until so many bytes are there.
+    fn fill(&mut self, stream: &mut UnixStream, len: usize) -> io::Result<()> {
+        while self.filled < len {
+            if self.read(stream)? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        Ok(())
     }
 
     fn front(&self, len: usize) -> &[u8] {

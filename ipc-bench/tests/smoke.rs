@@ -48,14 +48,14 @@ fn latency_has_a_row_for_each_transport_and_their_ratio() {
 fn many_calls_in_flight_are_all_answered() {
     let found = json(&[
         "run",
-        "--in-flight=16",
-        "--payload=5000",
+        "--in-flight=64",
+        "--payload=16000",
         "--repetitions=1",
         "--duration=0.05",
         "--no-deadline",
         "--json",
     ]);
-    assert_eq!(found["rows"][1]["in_flight"], 16);
+    assert_eq!(found["rows"][1]["in_flight"], 64);
     assert!(is_positive(&found["rows"][1]["calls_per_s"]["median"]));
 }
 
