@@ -157,8 +157,7 @@ pub(crate) fn body<'a>(pool: &Arc<Pool>, message: Encode<'a>) -> Body<'a> {
     if len <= LARGE {
         return Body::Write(len, write);
     }
-    let mut buffer = pool.take();
-    buffer.reserve(len);
+    let mut buffer = pool.take_for(len);
     write(&mut buffer);
     Body::Bytes(pool.freeze(buffer))
 }

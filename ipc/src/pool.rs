@@ -37,6 +37,20 @@ impl Pool {
         buffer
     }
 
+    /// An empty buffer for `len` bytes; one that was used before only if it is not much larger,
+    /// because what is written may wait for long.
+    pub(crate) fn take_for(&self, len: usize) -> BytesMut {
+        let fits =
+            |buffer: &BytesMut| (len..=len.saturating_mul(ROOMY)).contains(&buffer.capacity());
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(at) = kept.buffers.iter().position(fits) else {
+            return BytesMut::with_capacity(len);
+        };
+        let buffer = kept.buffers.swap_remove(at);
+        kept.bytes -= buffer.capacity();
+        buffer
+    }
+
     /// Makes bytes that bring their buffer back when the last of them is dropped.
     pub(crate) fn freeze(self: &Arc<Self>, buffer: BytesMut) -> Bytes {
         if buffer.len() <= LARGE {
@@ -73,6 +87,9 @@ impl Pool {
     }
 }
 
+/// How many times larger than what is written into it a reused buffer may be.
+const ROOMY: usize = 4;
+
 struct Pooled {
     buffer: BytesMut,
     pool: Arc<Pool>,
@@ -104,5 +121,17 @@ mod tests {
         assert_eq!(again.as_ptr(), place);
         drop(pool.freeze(BytesMut::zeroed(2 << 20)));
         assert_eq!(pool.take().capacity(), 0);
+    }
+
+    #[test]
+    fn a_buffer_is_reused_for_what_fills_a_part_of_it() {
+        let pool = Pool::new(1 << 20);
+        drop(pool.freeze(BytesMut::zeroed(400_000)));
+        for len in [99_000, 400_001] {
+            let capacity = pool.take_for(len).capacity();
+            assert_eq!(capacity, len, "a new one");
+        }
+        assert_eq!(pool.take_for(100_000).capacity(), 400_000);
+        assert_eq!(pool.take_for(100_000).capacity(), 100_000, "taken once");
     }
 }
