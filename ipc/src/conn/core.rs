@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use bytes::BytesMut;
 
+use super::input::KEEP;
 use super::io::{Writable, Writer};
 use super::now;
 use super::slot::{Ending, Slot};
@@ -318,10 +319,25 @@ impl Core {
         self.engine.poll_output(&mut self.writing)
     }
 
+    /// Whether more memory is kept for output than an idle connection should have.
+    pub(crate) fn is_wide(&self) -> bool {
+        let kept = self.engine.output_capacity();
+        self.writing.capacity().max(kept) > KEEP
+    }
+
+    /// Lets go of the memory for output, if there is none now.
+    pub(crate) fn rest(&mut self) {
+        if self.is_flushed() {
+            self.recycle();
+            self.writing = BytesMut::new();
+            self.engine.rest();
+        }
+    }
+
     /// Empties the buffer that was written; a very large one is not kept.
     fn recycle(&mut self) {
         self.written = 0;
-        if self.writing.capacity() > KEEP {
+        if self.writing.capacity() > LARGEST {
             self.writing = BytesMut::new();
         } else {
             self.writing.clear();
@@ -329,6 +345,6 @@ impl Core {
     }
 }
 
-/// Largest output buffer an idle connection keeps, in bytes: two chunks and their headers
-/// fit in the next power of two.
-const KEEP: usize = 262_144;
+/// Largest output buffer that is used again, in bytes: two chunks and their headers fit in the
+/// next power of two.
+const LARGEST: usize = 262_144;

@@ -56,10 +56,10 @@ impl Input {
         }
     }
 
-    /// What was read has been taken up.
-    pub(super) fn taken(&mut self, now: Instant) {
+    /// What was read has been taken up; `wide` says whether the output is large.
+    pub(super) fn taken(&mut self, now: Instant, wide: bool) {
         self.fed = true;
-        if self.rest_at.is_none() && self.widest.max(self.appetite) > KEEP {
+        if self.rest_at.is_none() && (wide || self.widest.max(self.appetite) > KEEP) {
             self.rest_at = now.checked_add(IDLE);
         }
     }
@@ -69,24 +69,27 @@ impl Input {
         self.rest_at
     }
 
-    /// Lets go of a large buffer if nothing has come for a while.
-    pub(super) fn rest(&mut self, now: Instant) {
+    /// Lets go of a large buffer if nothing has come for a while, and says whether so.
+    pub(super) fn rest(&mut self, now: Instant) -> bool {
         if self.rest_at.is_none_or(|at| at > now) {
-            return;
+            return false;
         }
         self.rest_at = None;
         if std::mem::take(&mut self.fed) {
             self.rest_at = now.checked_add(IDLE);
-        } else if self.bytes.is_empty() {
+            return false;
+        }
+        if self.bytes.is_empty() {
             *self = Self::new(BytesMut::new());
         }
+        true
     }
 }
 
 /// Bytes read at once from a quiet connection, so that an idle one holds little.
 const SMALL: usize = 4_096;
 /// Largest buffer an idle connection keeps, in bytes.
-const KEEP: usize = 4 * SMALL;
+pub(super) const KEEP: usize = 4 * SMALL;
 /// Time without input after which a connection counts as idle, at least, and twice that at most.
 const IDLE: Duration = Duration::from_secs(1);
 /// Bytes read at once from a busy one: two chunks.
@@ -113,7 +116,7 @@ mod tests {
         let mut cx = Context::from_waker(Waker::noop());
         while input.poll_read(reader, &mut cx).is_ready() {
             input.bytes.advance(input.bytes.len());
-            input.taken(now);
+            input.taken(now, false);
         }
     }
 

@@ -240,7 +240,7 @@ impl Task {
             core.flush_or_block(wakes)
         };
         let ended = taken.and_then(|()| core.verdict());
-        self.input.taken(now);
+        self.input.taken(now, core.is_wide());
         let next = connection.next_deadline(&core);
         // A peer that never stops sending must not keep the timer from its turn.
         let due = next.is_some_and(|at| at <= now);
@@ -279,9 +279,12 @@ impl Task {
 
     fn on_timer(&mut self) -> Result<(), ConnectionError> {
         let now = now();
-        self.input.rest(now);
+        let rests = self.input.rest(now);
         let wakes = &mut self.wakes;
         let mut core = self.connection.lock();
+        if rests {
+            core.rest();
+        }
         core.engine.handle_timeout(now)?;
         if core.drained_by.is_some_and(|at| at <= now) {
             core.over.get_or_insert(ConnectionError::Shutdown);
@@ -334,17 +337,20 @@ mod tests {
     use crate::wire::{Flags, Kind};
 
     #[tokio::test(start_paused = true)]
-    async fn an_idle_connection_lets_go_of_its_large_buffer_and_of_its_timer() {
-        let (_connection, mut task, far) =
+    async fn an_idle_connection_lets_go_of_its_large_buffers_and_of_its_timer() {
+        let (connection, mut task, far) =
             connection(&peer(), 0, Arc::new(Nobody), Limits::default());
         let noise = frame(0, Kind::Unknown(99), Flags::NONE, &[0; 60_000]);
         far.send(&noise).unwrap();
+        connection.with_output(|core| (0..1_500).for_each(|ping| core.engine.ping(ping)));
         let busy = timeout(Duration::ZERO, task.serve()).await;
         assert!(busy.is_err(), "{busy:?}");
         assert!(task.input.bytes.try_reclaim(noise.len()));
+        assert!(connection.lock().is_wide());
         let idle = timeout(Duration::from_secs(60), task.serve()).await;
         assert!(idle.is_err(), "{idle:?}");
         assert!(!task.input.bytes.try_reclaim(16_385));
+        assert!(!connection.lock().is_wide());
         assert!(task.timer.is_none());
     }
 }

@@ -214,6 +214,17 @@ impl<T: Default> Engine<T> {
         self.out.backlog()
     }
 
+    /// Bytes that are kept for whole frames to come.
+    #[must_use]
+    pub fn output_capacity(&self) -> usize {
+        self.out.capacity()
+    }
+
+    /// Lets go of what is kept for frames, if there are none.
+    pub fn rest(&mut self) {
+        self.out.rest();
+    }
+
     /// Lends a large buffer for the next message that comes in chunks.
     pub fn lend(&mut self, mut buffer: BytesMut) {
         buffer.clear();

@@ -169,6 +169,19 @@ impl Outbox {
         self.handed = self.handed.wrapping_add(1);
     }
 
+    /// Bytes that are kept for frames.
+    pub(crate) fn capacity(&self) -> usize {
+        self.control.capacity().max(self.data.capacity())
+    }
+
+    /// Lets go of them, if there are no frames.
+    pub(crate) fn rest(&mut self) {
+        if self.control.is_empty() && self.data.is_empty() {
+            self.control = BytesMut::new();
+            self.data = BytesMut::new();
+        }
+    }
+
     /// Bytes that wait, without the large messages.
     pub(crate) fn backlog(&self) -> usize {
         let last = self.last.as_ref().map_or(0, BytesMut::len);
