@@ -40,7 +40,8 @@ pub struct Limits {
     pub handshake: Duration,
     /// Time from the first byte of a frame to its last, and from a complete single request to
     /// the end of its caller's direction. Default 10 s: a length prefix bounds bytes, this
-    /// bounds time.
+    /// bounds time. Between the calls of a blocking client, which does not read then, it stands
+    /// still.
     pub frame: Duration,
     /// Time a write may wait for a peer that does not read, and an answer for one that gives no
     /// credit. Default 30 s: bounds how long a stopped peer holds memory.

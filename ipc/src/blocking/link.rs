@@ -34,6 +34,8 @@ pub(super) struct Link {
     socket: Arc<OwnedFd>,
     core: Core,
     input: BytesMut,
+    /// When the socket was last looked at.
+    looked: Instant,
     pool: Arc<Pool>,
     peer: Peer,
     limits: Limits,
@@ -65,6 +67,7 @@ impl Link {
             socket,
             core: Core::new(Engine::new(Side::Connecting, &limits, &established), writer),
             input,
+            looked: now(),
             pool: Pool::new(limits.pooled),
             peer,
             limits,
@@ -223,6 +226,8 @@ impl Link {
     /// could not be written goes on as soon as there is room.
     fn wait(&mut self, interest: Interest, deadline: Option<Instant>) {
         let now = now();
+        let away = now.saturating_duration_since(self.looked);
+        self.core.engine.handle_absence(away);
         let interest = if self.core.is_flushed() {
             interest
         } else {
@@ -258,6 +263,7 @@ impl Link {
         }
         let mut wakes = Wakes::default();
         let now = now();
+        self.looked = now;
         loop {
             let taken = events::take(&mut self.core, &mut self.input, &self.pool, now, &mut wakes)?;
             let Some(arrived) = taken else { break };

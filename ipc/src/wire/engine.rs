@@ -3,7 +3,7 @@
 //! Bytes go in by `handle_*` and come out by `poll_output`; what the peer did comes
 //! out as [`Event`]s; what this side wants is in [`commands`](super::commands).
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 
@@ -158,6 +158,11 @@ impl<T: Default> Engine<T> {
             Some(due) if due <= now => Err(Violation::FrameTimeout),
             _ => Ok(()),
         }
+    }
+
+    /// Leaves time in which nobody read out of the count: the peer is not to blame for it.
+    pub fn handle_absence(&mut self, away: Duration) {
+        self.frame_due = self.frame_due.and_then(|due| due.checked_add(away));
     }
 
     /// The next time to call `handle_timeout` and `poll_expired`; may be early, never late.

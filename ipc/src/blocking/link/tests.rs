@@ -11,7 +11,10 @@ static NOTE: Method = Method::new("test.Echo/Note", Shape::OneWay);
 
 /// A connection that reads from a socket and writes to another descriptor.
 fn link(socket: OwnedFd, out: impl Into<OwnedFd>) -> Link {
-    let limits = Limits::default();
+    with_limits(socket, out, Limits::default())
+}
+
+fn with_limits(socket: OwnedFd, out: impl Into<OwnedFd>, limits: Limits) -> Link {
     let established = Established {
         limits: PeerLimits {
             max_frame: 65_536,
@@ -33,6 +36,7 @@ fn link(socket: OwnedFd, out: impl Into<OwnedFd>) -> Link {
             Writer::Socket(Arc::new(out.into())),
         ),
         input: BytesMut::new(),
+        looked: now(),
         pool: Pool::new(limits.pooled),
         limits,
     }
@@ -65,6 +69,47 @@ fn a_call_is_lost_at_once_when_its_socket_cannot_be_written() {
     amid.core.writer = Some(Writer::Socket(Arc::new(unwritable().into())));
     let ping = Header::new(Kind::Ping, 0, Flags::NONE, 0);
     sys::send(far.as_fd(), &ping.to_bytes()).unwrap();
-    let failure = amid.answer(key).unwrap().1.into_failure();
+    let failure = amid.answer(key).unwrap().1.into_result().unwrap_err();
     assert!(is_lost(&failure), "{failure:?}");
+}
+
+/// A message of the first call.
+fn message(len: u32) -> Vec<u8> {
+    let mut frame = Header::new(Kind::Message, 1, Flags::NONE, len)
+        .to_bytes()
+        .to_vec();
+    frame.resize(frame.len() + len as usize, 0);
+    frame
+}
+
+#[tokio::test(start_paused = true)]
+async fn time_in_which_nobody_reads_is_not_held_against_the_peer() {
+    // [TMO-2]
+    let (near, far) = socket_pair().unwrap();
+    let mut link = link(near.try_clone().unwrap(), near);
+    let key = link.open(&ECHO, Options::default(), None).unwrap();
+    let large = message(50_000);
+    let (begun, rest) = large.split_at(1);
+    sys::send(far.as_fd(), &[&message(1), begun].concat()).unwrap();
+    assert_eq!(link.next(key).unwrap().bytes.len(), 1);
+    assert_eq!(sys::send(far.as_fd(), rest).unwrap(), rest.len());
+    tokio::time::advance(link.limits.frame * 2).await;
+    assert_eq!(link.next(key).unwrap().bytes.len(), 50_000);
+}
+
+#[test]
+fn time_in_which_the_peer_is_waited_for_is() {
+    // [TMO-2]
+    let (near, far) = socket_pair().unwrap();
+    let limits = Limits {
+        frame: Duration::from_millis(20),
+        ..Limits::default()
+    };
+    let mut link = with_limits(near.try_clone().unwrap(), near, limits);
+    let key = link.open(&ECHO, Options::default(), None).unwrap();
+    sys::send(far.as_fd(), &message(1)[..1]).unwrap();
+    let failure = link.answer(key).unwrap().1.into_result().unwrap_err();
+    let reason = failure.connection();
+    let blamed = ConnectionError::Violation(Violation::FrameTimeout);
+    assert_eq!(format!("{reason:?}"), format!("{:?}", Some(blamed)));
 }

@@ -139,6 +139,22 @@ fn a_frame_must_be_complete_in_time() {
 }
 
 #[test]
+fn time_in_which_nobody_read_is_not_the_peers() {
+    // TMO-2
+    let mut rig = Rig::accepting();
+    rig.engine.handle_absence(second(60));
+    assert_eq!(rig.engine.poll_deadline(), None);
+    rig.hear(&call(1, true)[..1]).unwrap();
+    rig.engine.handle_absence(second(60));
+    let due = rig.now + second(70);
+    assert_eq!(rig.engine.poll_deadline(), Some(due));
+    assert_eq!(rig.engine.handle_timeout(due - second(1)), Ok(()));
+    assert_eq!(rig.engine.handle_timeout(due), Err(Violation::FrameTimeout));
+    rig.engine.handle_absence(Duration::MAX);
+    assert_eq!(rig.engine.poll_deadline(), None, "too far to be counted");
+}
+
+#[test]
 fn calls_that_are_taken_back_leave_what_precedes_them_in_its_place() {
     let mut rig = Rig::connecting();
     let handed = [(); 5].map(|()| rig.open(Some(3_000), true));
