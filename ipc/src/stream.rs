@@ -106,7 +106,8 @@ impl<T: Message + Default> Receiver<T> {
     ///
     /// # Errors
     ///
-    /// [`Error::Call`] if the call failed, after all messages that arrived before.
+    /// [`Error::Call`] if the call failed, after all messages that arrived before. One that does
+    /// not parse is an error in its place, and those behind it follow.
     /// [`Error::is_interrupted`] says whether the connection was lost.
     ///
     /// # Cancel safety

@@ -33,20 +33,16 @@ impl<'a, T: Message + Default> Receiver<'a, T> {
     ///
     /// # Errors
     ///
-    /// [`Error::Call`] if the call failed, after all messages that arrived before.
+    /// [`Error::Call`] if the call failed, after all messages that arrived before. One that does
+    /// not parse is an error in its place, and those behind it follow.
     pub fn recv(&mut self) -> Result<Option<T>, Error> {
         if self.over {
             return Ok(None);
         }
-        let message = self.take();
-        self.over = !matches!(message, Ok(Some(_)));
-        message
-    }
-
-    fn take(&mut self) -> Result<Option<T>, Error> {
         match self.call.link.next(self.call.key) {
             Ok(whole) => Ok(Some(decode(whole.bytes)?)),
             Err(ending) => {
+                self.over = true;
                 self.trailers = ending.into_result()?;
                 Ok(None)
             }
@@ -146,7 +142,8 @@ impl<'a, Req: Message, Res: Message + Default> Exchange<'a, Req, Res> {
     ///
     /// # Errors
     ///
-    /// [`Error::Call`] if the call failed, after all messages that arrived before.
+    /// [`Error::Call`] if the call failed, after all messages that arrived before. One that does
+    /// not parse is an error in its place, and those behind it follow.
     pub fn recv(&mut self) -> Result<Option<Res>, Error> {
         self.answers.recv()
     }

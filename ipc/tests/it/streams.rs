@@ -3,8 +3,11 @@
 use std::sync::atomic::Ordering;
 
 use ipc::testing::Split;
-use ipc::{Client, Code, Outcome, Receiver};
+use ipc::wire::{Flags, Kind};
+use ipc::{Client, Code, Error, Outcome, Receiver};
 
+use crate::hostile_server::{answer, blocking_client_of, client_of, greet, welcome};
+use crate::raw::Raw;
 use crate::support::*;
 
 const SPLITS: [Split; 4] = [
@@ -307,4 +310,38 @@ async fn calls_go_back_to_the_caller_while_it_waits() {
             .unwrap();
         assert_eq!(answer.text, "there and back", "{split:?}");
     }
+}
+
+#[test]
+fn a_message_that_does_not_parse_is_an_error_between_the_others() {
+    let serve = |raw: &mut Raw| {
+        greet(raw, &welcome());
+        raw.until(Kind::Call);
+        raw.send(&answer(1, Flags::NONE, &text("before")));
+        raw.frame(Kind::Message, 1, Flags::NONE, &[0xff; 3]);
+        raw.send(&answer(1, Flags::END, &text("behind")));
+        while raw.next().is_some() {}
+    };
+    let told = |came: Result<Option<Text>, Error>| match came {
+        Ok(message) => message.map_or("end".into(), |message| message.text),
+        Err(error) => format!("{error:?}"),
+    };
+    let (mut with, mut without) = (Vec::new(), Vec::new());
+    client_of(serve, async |client| {
+        let client = client.unwrap();
+        let call = client.server_streaming::<_, Text>(MANY, count(0));
+        let mut many = call.await.unwrap();
+        for _ in 0..4 {
+            with.push(told(soon(many.recv()).await));
+        }
+    });
+    blocking_client_of(serve, |client| {
+        let mut client = client.unwrap();
+        let call = client.server_streaming::<_, Text>(MANY, count(0));
+        let mut many = call.send().unwrap();
+        without.extend(std::iter::repeat_with(|| told(many.recv())).take(4));
+    });
+    assert!(with[1].contains("does not parse"), "{with:?}");
+    assert_eq!([&with[0], &with[2], &with[3]], ["before", "behind", "end"]);
+    assert_eq!(without, with);
 }
