@@ -78,6 +78,10 @@ impl Link {
         &self.peer
     }
 
+    pub(super) const fn close_reason(&self) -> Option<&ConnectionError> {
+        self.core.over.as_ref()
+    }
+
     /// Opens a call and sends what is there to send.
     pub(super) fn open(
         &mut self,

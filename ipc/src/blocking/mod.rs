@@ -19,7 +19,7 @@ use prost::Message;
 use self::link::Link;
 pub use self::request::{Bidirectional, ClientStreaming, OneWay, Request, ServerStreaming, Unary};
 pub use self::stream::{Exchange, Receiver, Upload};
-use crate::error::Error;
+use crate::error::{ConnectionError, Error};
 use crate::limits::Limits;
 use crate::method::Method;
 use crate::path::SocketPath;
@@ -44,10 +44,23 @@ impl Client {
         }
     }
 
+    /// The same client with another deadline for every call; see [`ClientBuilder::deadline`].
+    #[must_use]
+    pub fn with_deadline(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
     /// Who is at the other end.
     #[must_use]
     pub fn peer(&self) -> &Peer {
         self.link.peer()
+    }
+
+    /// Why the connection is over, if it is. Only calls find out: nobody reads between them.
+    #[must_use]
+    pub fn close_reason(&self) -> Option<ConnectionError> {
+        self.link.close_reason().cloned()
     }
 
     /// Calls a method that takes one message and gives one.

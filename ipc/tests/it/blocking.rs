@@ -5,7 +5,7 @@ use std::time::Duration;
 use ipc::blocking::{Client, ClientBuilder};
 use ipc::wire::messages::{Cancel, Welcome};
 use ipc::wire::{Flags, Kind};
-use ipc::{Code, Error, Outcome, Policy, SocketPath};
+use ipc::{Code, ConnectionError, Error, Outcome, Policy, SocketPath};
 use prost::Message;
 
 use crate::hostile_server::{answer, blocking_client_of, greet, welcome};
@@ -214,6 +214,8 @@ async fn the_deadline_of_the_client_travels_unless_the_call_has_its_own() {
         for huge in [Duration::MAX, Duration::from_secs(1 << 50)] {
             assert!(left(Some(huge)) > 600_000, "{huge:?}");
         }
+        let mut client = client.with_deadline(Duration::from_secs(1_200));
+        assert!((600_001..=1_200_000).contains(&self::left(&mut client, None)));
     })
     .await;
     with_client(&daemon, |mut client| {
@@ -359,5 +361,24 @@ fn a_large_request_that_the_peer_does_not_read_is_cancelled_in_time() {
         read.send(()).unwrap();
         let answer = client.unary::<_, Text>(ECHO, text("again")).send().unwrap();
         assert_eq!(answer.text, "here");
+    });
+}
+
+#[test]
+fn a_client_says_why_its_connection_is_over() {
+    let serve = |raw: &mut Raw| {
+        greet(raw, &welcome());
+        raw.until(Kind::Call);
+    };
+    blocking_client_of(serve, |client| {
+        let mut client = client.unwrap();
+        assert!(client.close_reason().is_none());
+        let lost = client.unary::<_, Text>(ECHO, text("")).send();
+        assert!(lost.unwrap_err().is_interrupted());
+        let reason = client.close_reason();
+        assert!(
+            matches!(reason, Some(ConnectionError::Closed)),
+            "{reason:?}"
+        );
     });
 }
