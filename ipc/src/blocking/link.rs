@@ -102,7 +102,7 @@ impl Link {
     /// Writes what calls before have left behind, so that it does not grow.
     fn clear(&mut self, deadline: Option<Instant>) -> Result<(), Failure> {
         loop {
-            let flushed = self.core.flush_or_block(&mut Wakes::default());
+            let flushed = self.write();
             if let Some(reason) = &self.core.over {
                 return Err(Failure::lost(reason, Outcome::NotSent));
             }
@@ -204,15 +204,13 @@ impl Link {
             self.core.engine.cancel(key, Code::Cancelled.to_u32());
         }
         self.core.engine.release(key);
-        self.core.flush_or_block(&mut Wakes::default());
+        self.write();
     }
 
     /// Writes all there is; while the peer does not read, reads what it sends. Stops when
     /// the call is over, or its time.
     fn flush(&mut self, key: Key) {
-        while self.core.over.is_none()
-            && self.core.flush_or_block(&mut Wakes::default()) == Flushed::Blocked
-        {
+        while self.core.over.is_none() && self.write() == Flushed::Blocked {
             // The engine forgets the deadline of a one-way call that has moved to the output.
             let deadline = self.core.engine.deadline(key);
             let slot = self.core.engine.user_mut(key);
@@ -221,9 +219,17 @@ impl Link {
             }
             self.wait(Interest::Either, deadline);
         }
-        if let Err(reason) = self.core.verdict() {
-            self.core.close(reason, &mut Wakes::default());
+    }
+
+    /// Writes what the socket takes.
+    fn write(&mut self) -> Flushed {
+        let flushed = self.core.flush_or_block(&mut Wakes::default());
+        if self.core.writer.is_some()
+            && let Err(reason) = self.core.verdict()
+        {
+            self.fail(reason);
         }
+        flushed
     }
 
     /// Waits until the socket is ready or a deadline has passed, and takes what came. What
@@ -305,6 +311,7 @@ impl Link {
         self.core.engine.release(arrived.key);
     }
 
+    /// Ends the connection, which the peer sees although the client lives on.
     fn fail(&mut self, reason: ConnectionError) {
         if let ConnectionError::Violation(violation) = &reason {
             self.core
@@ -313,6 +320,9 @@ impl Link {
             self.core.flush(&mut Wakes::default());
         }
         self.core.close(reason, &mut Wakes::default());
+        if let Some(writer) = self.core.hang_up() {
+            writer.close();
+        }
     }
 }
 

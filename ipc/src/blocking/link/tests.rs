@@ -1,10 +1,14 @@
 //! A connection whose other end is a bare socket.
 
+use std::os::fd::AsRawFd;
+
+use nix::sys::socket::{Shutdown, shutdown};
+
 use super::*;
 use crate::method::Shape;
 use crate::sys::socket_pair;
 use crate::wire::messages::PeerLimits;
-use crate::wire::{Established, Flags, Header, Kind};
+use crate::wire::{Established, Flags, GoAwayCode, Header, Kind};
 
 static ECHO: Method = Method::new("test.Echo/Echo", Shape::Unary);
 static NOTE: Method = Method::new("test.Echo/Note", Shape::OneWay);
@@ -56,21 +60,37 @@ fn is_lost(failure: &Failure) -> bool {
     matches!(failure.connection(), Some(ConnectionError::Io(_)))
 }
 
+fn unwritable() -> OwnedFd {
+    std::fs::File::open("/dev/null").unwrap().into()
+}
+
 #[test]
 fn a_call_is_lost_at_once_when_its_socket_cannot_be_written() {
-    let unwritable = || std::fs::File::open("/dev/null").unwrap();
     let (near, far) = socket_pair().unwrap();
     let mut before = link(near.try_clone().unwrap(), unwritable());
     let key = open(&mut before, &NOTE);
+    assert!(before.core.writer.is_none(), "still open");
     assert!(is_lost(&before.sent(key).unwrap_err()));
 
     let mut amid = link(near.try_clone().unwrap(), near);
     let key = open(&mut amid, &ECHO);
-    amid.core.writer = Some(Writer::Socket(Arc::new(unwritable().into())));
+    amid.core.writer = Some(Writer::Socket(Arc::new(unwritable())));
     let ping = Header::new(Kind::Ping, 0, Flags::NONE, 0);
     sys::send(far.as_fd(), &ping.to_bytes()).unwrap();
     let failure = amid.answer(key).unwrap().1.into_result().unwrap_err();
     assert!(is_lost(&failure), "{failure:?}");
+    assert!(amid.core.writer.is_none(), "still open");
+}
+
+#[test]
+fn what_is_left_behind_and_cannot_be_written_ends_the_connection() {
+    let (near, _far) = socket_pair().unwrap();
+    let mut link = link(near, unwritable());
+    link.core.engine.go_away(GoAwayCode::DRAINING, "");
+    let failure = link.open(&ECHO, Options::default(), None).unwrap_err();
+    assert!(is_lost(&failure), "{failure:?}");
+    assert_eq!(failure.outcome(), Outcome::NotSent);
+    assert!(link.core.writer.is_none(), "still open");
 }
 
 /// A message of the first call.
@@ -112,4 +132,37 @@ fn time_in_which_the_peer_is_waited_for_is() {
     let reason = failure.connection();
     let blamed = ConnectionError::Violation(Violation::FrameTimeout);
     assert_eq!(format!("{reason:?}"), format!("{:?}", Some(blamed)));
+}
+
+/// What the peer has been sent, if the end has come behind it.
+fn all(far: &OwnedFd) -> Option<BytesMut> {
+    let mut said = BytesMut::new();
+    said.reserve(READ);
+    while sys::receive(far.as_fd(), &mut said).ok()?.bytes > 0 {
+        said.reserve(READ);
+    }
+    Some(said)
+}
+
+#[test]
+fn the_peer_sees_the_end_of_a_connection_although_the_client_lives() {
+    // [ERR-1]
+    let pair = || {
+        let (near, far) = socket_pair().unwrap();
+        (link(near.try_clone().unwrap(), near), far)
+    };
+    let (mut wronged, far) = pair();
+    let key = open(&mut wronged, &ECHO);
+    let cancel = Header::new(Kind::Cancel, 1, Flags::NONE, 0);
+    sys::send(far.as_fd(), &cancel.to_bytes()).unwrap();
+    wronged.answer(key).unwrap();
+    let said = all(&far).expect("still open");
+    let told = Violation::UnexpectedFrame.to_string();
+    assert!(said.ends_with(told.as_bytes()), "{said:?}");
+
+    let (mut left, far) = pair();
+    let key = open(&mut left, &ECHO);
+    shutdown(far.as_raw_fd(), Shutdown::Write).unwrap();
+    left.answer(key).unwrap();
+    assert!(all(&far).is_some(), "still open");
 }
