@@ -323,7 +323,7 @@ fn a_message_that_does_not_parse_is_an_error_between_the_others() {
         while raw.next().is_some() {}
     };
     let told = |came: Result<Option<Text>, Error>| match came {
-        Ok(message) => message.map_or("end".into(), |message| message.text),
+        Ok(message) => message.map_or_else(|| "end".into(), |message| message.text),
         Err(error) => format!("{error:?}"),
     };
     let (mut with, mut without) = (Vec::new(), Vec::new());
