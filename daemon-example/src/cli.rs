@@ -1,5 +1,6 @@
 //! What the command lines of both programs have in common, and how both end.
 
+use std::error::Error;
 use std::fmt::Write as _;
 use std::future::Future;
 use std::io::{self, Write as _};
@@ -200,8 +201,17 @@ pub fn end(program: &str, result: Result<(), Failure>) -> ExitCode {
 }
 
 fn line(program: &str, failure: &Failure) -> String {
-    let mut line = format!("{program}: {failure}");
-    let mut cause = std::error::Error::source(failure);
+    let mut line = format!("{program}: {}", with_causes(failure));
+    if let Some(remedy) = failure.remedy() {
+        write!(line, " ({remedy})").ok();
+    }
+    line
+}
+
+/// An error and its causes in one line.
+pub(crate) fn with_causes(error: &dyn Error) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
     while let Some(error) = cause {
         let text = error.to_string();
         // A status is told by itself elsewhere, and so repeats its cause.
@@ -209,9 +219,6 @@ fn line(program: &str, failure: &Failure) -> String {
             write!(line, ": {text}").ok();
         }
         cause = error.source();
-    }
-    if let Some(remedy) = failure.remedy() {
-        write!(line, " ({remedy})").ok();
     }
     line.replace('\n', " ")
 }

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::agents::{Agents, Refused};
 use crate::checks::Finding;
+use crate::cli::with_causes;
 use crate::config::Scope;
 use crate::desk::Desk;
 use crate::drift::{Delta, Subject};
@@ -128,7 +129,7 @@ impl proto::Drift for Daemon {
             .await
             .map_err(|error| Status::internal(error.to_string()))?;
         // What was in force stays in force.
-        let config = read.map_err(|error| Status::failed_precondition(error.to_string()))?;
+        let config = read.map_err(|error| Status::failed_precondition(with_causes(&error)))?;
         let checks = saturate(config.entries.len());
         self.desk.replace_config(config);
         tracing::info!(uid = call.peer.uid(), checks, "configuration read again");
@@ -177,3 +178,30 @@ fn saturate(n: usize) -> u32 {
 }
 
 const ID_LIMIT: usize = 128;
+
+#[cfg(test)]
+mod tests {
+    use ipc::testing::{End, Split, pair};
+
+    use super::*;
+    use crate::config::Config;
+    use crate::desk::Source;
+
+    #[tokio::test]
+    async fn a_file_that_cannot_be_read_again_is_told_with_the_reason() {
+        let source = Source {
+            path: "/no/such/drift.toml".into(),
+            interval: None,
+        };
+        let config = Config::parse("interval = '1s'", &source.path).unwrap();
+        let desk = Arc::new(Desk::new(source, config));
+        let daemon = Daemon::new(desk, Arc::default(), CancellationToken::new());
+        let far = End::new().service(proto::DriftServer::new(daemon));
+        let (near, _far) = pair(End::new(), far, Split::Whole).await.unwrap();
+        let reloaded = proto::DriftClient::new(near).reload(proto::ReloadRequest {});
+        let error = reloaded.await.unwrap_err();
+        let told = error.status().unwrap().message();
+        let reason = "cannot read /no/such/drift.toml: No such file or directory (os error 2)";
+        assert_eq!(told, reason);
+    }
+}
