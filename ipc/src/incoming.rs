@@ -195,7 +195,7 @@ impl Handling {
             return report(connection, method, &ended);
         }
         if method.shape() == Shape::Unary {
-            connection.lock().enter(key, None);
+            connection.lock().enter(key);
         }
         let host = Arc::clone(connection);
         let running = async move { report(&host, method, &guarded.await) };

@@ -43,8 +43,8 @@ pub struct Limits {
     /// bounds time. Between the calls of a blocking client, which does not read then, it stands
     /// still.
     pub frame: Duration,
-    /// Time a write may wait for a peer that does not read, and an answer for one that gives no
-    /// credit. Default 30 s: bounds how long a stopped peer holds memory.
+    /// Time a write may wait for a peer that does not read, and in all a single answer for the
+    /// credit it needs. Default 30 s: bounds how long a stopped peer holds memory.
     pub write: Duration,
     /// Longest deadline granted to an incoming call; a longer one is cut to it.
     /// Default 86400 s: a wire value never reaches clock arithmetic unchecked.

@@ -44,21 +44,20 @@ pub(crate) async fn open(
     request: Option<Encode<'_>>,
 ) -> Result<Held, Error> {
     let mut timing = timing(&options)?;
-    if !try_turn(connection, method) {
-        let turn = turn(connection, method);
+    let permit = match (try_turn(connection, method), &mut timing) {
+        (Some(permit), _) => permit,
         // Boxed, so that the rare wait and its timer do not make every call's future larger.
-        match &mut timing {
-            Some((deadline, sent)) => {
-                let turn = Box::pin(timeout_at((*deadline).into(), turn)).await;
-                turn.unwrap_or_else(|_elapsed| Err(late()))?;
-                *sent = now();
-            }
-            None => Box::pin(turn).await?,
+        (None, Some((deadline, sent))) => {
+            let turn = timeout_at((*deadline).into(), turn(connection, method));
+            let turn = Box::pin(turn).await;
+            *sent = now();
+            turn.unwrap_or_else(|_elapsed| Err(late()))?
         }
-    }
+        (None, None) => Box::pin(turn(connection, method)).await?,
+    };
     let body = request.map(|request| body(&connection.pool, request));
     let open = opening(method, options.metadata, body, timing);
-    send(connection, method, open, None)
+    send(connection, method, open, (permit, None))
 }
 
 /// Opens a call with its only message and one who waits for its answer; `None`, and nothing is
@@ -74,13 +73,11 @@ pub(crate) fn try_open(
         Ok(timing) => timing,
         Err(late) => return Some(Err(late.into())),
     };
-    if !try_turn(connection, method) {
-        return None;
-    }
+    let permit = try_turn(connection, method)?;
     let metadata = std::mem::take(&mut options.metadata);
     let body = body(&connection.pool, request);
     let open = opening(method, metadata, Some(body), timing);
-    Some(send(connection, method, open, Some(reader)))
+    Some(send(connection, method, open, (permit, Some(reader))))
 }
 
 fn timing(options: &Options) -> Result<Timing, Failure> {
@@ -99,16 +96,13 @@ fn send(
     connection: &Arc<Connection>,
     method: &'static Method,
     open: Open<'_>,
-    reader: Option<&Waker>,
+    (permit, reader): (SemaphorePermit<'_>, Option<&Waker>),
 ) -> Result<Held, Error> {
     let busy = method.shape() == Shape::Unary;
-    match connection.open(open, busy, reader) {
-        Ok(key) => Ok(Held::outgoing(Arc::clone(connection), key)),
-        Err(failure) => {
-            connection.slots().add_permits(1);
-            Err(failure.into())
-        }
-    }
+    let key = connection.open(open, busy, reader)?;
+    // It comes back with the hold on the call.
+    permit.forget();
+    Ok(Held::outgoing(Arc::clone(connection), key))
 }
 
 /// Waits for the one answer of a call.
@@ -163,14 +157,17 @@ pub(crate) fn body<'a>(pool: &Arc<Pool>, message: Encode<'a>) -> Body<'a> {
 }
 
 /// Takes one of the calls that the peer lets us have open, if that needs no waiting.
-fn try_turn(connection: &Connection, method: &Method) -> bool {
+fn try_turn<'a>(connection: &'a Connection, method: &Method) -> Option<SemaphorePermit<'a>> {
     let free = method.shape() != Shape::OneWay || connection.has_room();
-    let permit = || connection.slots().try_acquire();
-    free && permit().map(SemaphorePermit::forget).is_ok()
+    let permit = free.then(|| connection.slots().try_acquire());
+    permit?.ok()
 }
 
 /// Takes one of the calls that the peer lets us have open; one-way, once the output has room.
-async fn turn(connection: &Connection, method: &Method) -> Result<(), Failure> {
+async fn turn<'a>(
+    connection: &'a Connection,
+    method: &Method,
+) -> Result<SemaphorePermit<'a>, Failure> {
     if method.shape() == Shape::OneWay {
         poll_fn(|cx| connection.poll_room(None, cx)).await;
     }
@@ -179,8 +176,7 @@ async fn turn(connection: &Connection, method: &Method) -> Result<(), Failure> {
         return Err(Failure::new(status, Outcome::NotSent));
     }
     let permit = connection.slots().acquire().await;
-    permit.map_err(|_closed| connection.lost())?.forget();
-    Ok(())
+    permit.map_err(|_closed| connection.lost())
 }
 
 pub(crate) fn late() -> Failure {

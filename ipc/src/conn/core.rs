@@ -174,10 +174,9 @@ impl Core {
     }
 
     /// Counts a call that waits for its answer, or for its handler.
-    pub(crate) fn enter(&mut self, key: Key, reader: Option<Waker>) {
+    pub(crate) fn enter(&mut self, key: Key) {
         if let Some(slot) = self.engine.user_mut(key) {
             slot.busy = true;
-            slot.reader = reader;
             self.busy += 1;
         }
     }
@@ -284,12 +283,13 @@ impl Core {
         for key in keys {
             let left = self.has_left(key);
             let one_way = self.engine.is_one_way(key);
+            let done = self.engine.is_done(key);
             let Some(slot) = self.engine.user_mut(key) else {
                 continue;
             };
-            // Nobody waits for a one-way call, so nobody's leaving ends one that is here as a
-            // whole.
-            if !(one_way && slot.has_all()) {
+            // Nobody waits for the answer of a one-way call, so nobody's leaving ends one that is
+            // here as a whole, or has gone as a whole.
+            if !(one_way && (done || slot.has_all())) {
                 slot.end(Ending::Lost(reason.clone(), left), wakes);
                 slot.stop(wakes);
             }

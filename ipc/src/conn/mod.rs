@@ -140,10 +140,14 @@ impl Connection {
         }
         let deadline = open.deadline;
         let key = core.engine.open(open).map_err(not_opened)?;
+        if let Some(slot) = core.engine.user_mut(key) {
+            slot.reader = reader.cloned();
+        }
         if busy {
-            core.enter(key, reader.cloned());
+            core.enter(key);
         }
         self.push(&mut core, &mut wakes);
+        let deadline = deadline.filter(|_| !core.engine.is_done(key));
         wakes.add(core.want_timer(deadline));
         drop(core);
         Ok(key)
@@ -298,7 +302,8 @@ impl Connection {
         let mut core = self.lock();
         core.respond(key, body)?;
         if !core.engine.is_done(key) {
-            // It waits for credit, which the peer owes without having to read anything.
+            // It waits for credit, which the peer owes without having to read anything, or for
+            // the socket.
             let until = end_of(now(), self.limits.write);
             core.engine.expire_by(key, until);
             wakes.add(core.want_timer(Some(until)));
@@ -344,7 +349,7 @@ impl Connection {
         drop(core);
     }
 
-    /// Lets go of a call of the peer, or of ours that goes on by itself.
+    /// Lets go of a call of the peer.
     pub(crate) fn release(&self, key: Key) {
         let mut core = self.lock();
         core.release(key);

@@ -85,3 +85,13 @@ async fn a_large_one_way_call_that_is_refused_under_way_says_so() {
         .await
         .unwrap();
 }
+
+#[tokio::test]
+async fn a_large_one_way_call_whose_client_is_dropped_meanwhile_has_gone_as_a_whole() {
+    let (near, _far, seen) = memory(Split::Whole).await;
+    let mut note = near.one_way(NOTE, large()).into_future();
+    assert!(begins(&mut note).await.is_none());
+    drop(near);
+    soon(note).await.unwrap();
+    soon(seen.noted.notified()).await;
+}

@@ -3,7 +3,9 @@
 use ipc::testing::Split;
 use ipc::{Code, Outcome};
 
-use crate::support::{Daemon, ECHO, FAIL, MISSING, PANIC, Text, WAIT, begins, memory, soon, text};
+use crate::support::{
+    Daemon, ECHO, FAIL, MANY, MISSING, PANIC, Text, WAIT, begins, memory, soon, text,
+};
 
 #[tokio::test]
 async fn a_call_is_answered_whatever_the_split() {
@@ -141,4 +143,23 @@ async fn a_message_that_panics_ends_its_connection_and_nobody_waits_for_it() {
     assert_eq!(after.unwrap_err().outcome(), Outcome::NotSent);
     let back = soon(far.unary::<_, Text>(ECHO, text("")).reply()).await;
     assert!(back.unwrap_err().is_interrupted());
+}
+
+#[tokio::test]
+async fn a_method_that_gives_many_answers_is_none_for_a_caller_that_wants_one() {
+    // [SHP-5]
+    let (near, _far, _) = memory(Split::Whole).await;
+    for (many, code) in [
+        (0, "the answer has no message"),
+        (3, "the answer has two messages"),
+    ] {
+        let wanted = Text {
+            count: many,
+            ..Text::default()
+        };
+        let call = near.unary::<_, Text>(MANY, wanted).into_future();
+        let error = soon(call).await.unwrap_err();
+        assert_eq!(error.code(), Code::Internal);
+        assert_eq!(error.status().unwrap().message(), code);
+    }
 }

@@ -1,0 +1,97 @@
+//! The timer and the buffers, on a clock that the tests drive.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use tokio::task::{consume_budget, coop};
+use tokio::time::{sleep, timeout};
+
+use super::*;
+use crate::conn::Ending;
+use crate::conn::fixture::{Nobody, connection, frame, peer};
+use crate::limits::Limits;
+use crate::wire::messages::CallHead;
+use crate::wire::{Body, Flags, Key, Kind, Open};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Opens a call that has a second.
+fn open(connection: &Connection) -> Key {
+    let open = Open {
+        head: CallHead::default(),
+        body: Some(Body::Bytes(bytes::Bytes::new())),
+        end: true,
+        one_way: false,
+        deadline: Some(now() + SECOND),
+    };
+    connection.open(open, true, None).unwrap()
+}
+
+fn is_expired(connection: &Connection, key: Key) -> bool {
+    let mut core = connection.lock();
+    let slot = core.engine.user_mut(key).unwrap();
+    matches!(slot.ending, Some(Ending::Expired(_)))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_timer_that_has_fired_during_a_read_is_set_again() {
+    let (connection, mut task, far) =
+        connection(&peer(), 1 << 16, Arc::new(Nobody), Limits::default());
+    let first = open(&connection);
+    timeout(SECOND / 10, task.serve()).await.unwrap_err();
+    far.send(&frame(1, Kind::Message, Flags::END, b"")).unwrap();
+    timeout(SECOND / 10, task.serve()).await.unwrap_err();
+    assert!(connection.lock().engine.is_done(first));
+    connection.release(first);
+    sleep(2 * SECOND).await;
+    let second = open(&connection);
+    far.send(&frame(0, Kind::Ping, Flags::NONE, b"")).unwrap();
+    {
+        let mut serving = pin!(task.serve());
+        poll_fn(|cx| Poll::Ready(serving.as_mut().poll(cx).is_pending())).await;
+    }
+    let timer = task.timer.as_ref().unwrap();
+    assert!(!timer.is_elapsed());
+    assert_eq!(timer.deadline().into_std(), now() + SECOND);
+    timeout(2 * SECOND, task.serve()).await.unwrap_err();
+    assert!(is_expired(&connection, second));
+}
+
+fn spend_budget(cx: &mut Context<'_>) {
+    while coop::has_budget_remaining() {
+        assert!(pin!(consume_budget()).poll(cx).is_ready());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_timer_is_set_when_the_budget_is_used_up() {
+    let (connection, mut task, _far) =
+        connection(&peer(), 1 << 16, Arc::new(Nobody), Limits::default());
+    let call = open(&connection);
+    let mut serving = pin!(task.serve());
+    poll_fn(|cx| {
+        spend_budget(cx);
+        assert!(serving.as_mut().poll(cx).is_pending());
+        Poll::Ready(())
+    })
+    .await;
+    timeout(2 * SECOND, serving).await.unwrap_err();
+    assert!(is_expired(&connection, call));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_connection_lets_go_of_its_large_buffers_and_of_its_timer() {
+    let (connection, mut task, far) = connection(&peer(), 0, Arc::new(Nobody), Limits::default());
+    let noise = frame(0, Kind::Unknown(99), Flags::NONE, &[0; 60_000]);
+    far.send(&noise).unwrap();
+    connection.with_output(|core| (0..1_500).for_each(|ping| core.engine.ping(ping)));
+    let busy = timeout(SECOND / 10, task.serve()).await;
+    assert!(busy.is_err(), "{busy:?}");
+    assert!(task.input.bytes.try_reclaim(noise.len()));
+    assert!(connection.lock().is_wide());
+    let idle = timeout(Duration::from_secs(60), task.serve()).await;
+    assert!(idle.is_err(), "{idle:?}");
+    assert!(!task.input.bytes.try_reclaim(16_385));
+    assert!(!connection.lock().is_wide());
+    assert!(task.timer.is_none());
+}
