@@ -275,6 +275,7 @@ impl Core {
     /// Ends every call and refuses new ones.
     pub(crate) fn close(&mut self, reason: ConnectionError, wakes: &mut Wakes) {
         let reason = self.over.get_or_insert(reason).clone();
+        let orderly = matches!(reason, ConnectionError::Shutdown);
         let keys = self
             .engine
             .users_mut()
@@ -283,13 +284,13 @@ impl Core {
         for key in keys {
             let left = self.has_left(key);
             let one_way = self.engine.is_one_way(key);
-            let done = self.engine.is_done(key);
+            let gone = orderly && self.engine.is_done(key);
             let Some(slot) = self.engine.user_mut(key) else {
                 continue;
             };
             // Nobody waits for the answer of a one-way call, so nobody's leaving ends one that is
             // here as a whole, or has gone as a whole.
-            if !(one_way && (done || slot.has_all())) {
+            if !(one_way && (gone || slot.has_all())) {
                 slot.end(Ending::Lost(reason.clone(), left), wakes);
                 slot.stop(wakes);
             }
