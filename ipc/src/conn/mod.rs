@@ -38,6 +38,7 @@ pub(crate) use self::held::{Held, Hold};
 pub(crate) use self::slot::Ending;
 pub(crate) use self::task::Task;
 pub(crate) use self::wakes::Wakes;
+use self::wakes::{register, wake};
 use crate::complaints::Complaints;
 use crate::error::{ConnectionError, Failure, Outcome};
 use crate::limits::Limits;
@@ -387,16 +388,5 @@ impl Drop for Alarm<'_> {
         if std::thread::panicking() {
             drop(self.0.lock());
         }
-    }
-}
-
-fn wake(waker: Option<Waker>) {
-    waker.into_iter().for_each(Waker::wake);
-}
-
-fn register(place: &mut Option<Waker>, waker: &Waker) {
-    match place {
-        Some(old) => old.clone_from(waker),
-        None => *place = Some(waker.clone()),
     }
 }

@@ -64,3 +64,16 @@ impl Stop {
         }
     }
 }
+
+/// Wakes one that sleeps, if there is one.
+pub(super) fn wake(waker: Option<Waker>) {
+    waker.into_iter().for_each(Waker::wake);
+}
+
+/// Puts a waker where one may stand already.
+pub(super) fn register(place: &mut Option<Waker>, waker: &Waker) {
+    match place {
+        Some(old) => old.clone_from(waker),
+        None => *place = Some(waker.clone()),
+    }
+}
