@@ -1,10 +1,9 @@
 //! The duty to answer a call of the peer.
 
-use bytes::BytesMut;
 use prost::Message;
 
 use crate::conn::{Held, Hold};
-use crate::outgoing::{Encode, body};
+use crate::outgoing::body;
 use crate::status::Status;
 use crate::wire::SendError;
 use crate::wire::messages::End;
@@ -29,13 +28,7 @@ impl<H: Hold> Answer<H> {
             Ok(response) => response,
             Err(status) => return self.end(&status.to_end()),
         };
-        let len = response.encoded_len();
-        let mut write = |out: &mut BytesMut| response.encode_raw(out);
-        let message = Encode {
-            len,
-            write: &mut write,
-        };
-        let body = body(&self.call.as_ref().connection.pool, message);
+        let body = body(&self.call.as_ref().connection.pool, &response);
         match Held::respond(&mut self.call, body) {
             Ok(()) => {}
             // Over, or one-way: then it is over now.

@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use tokio::sync::SemaphorePermit;
 use tokio::time::timeout_at;
 
@@ -16,19 +16,13 @@ use crate::pool::{LARGE, Pool};
 use crate::status::{Code, Status};
 use crate::sync::Arc;
 use crate::wire::messages::CallHead;
-use crate::wire::{Body, Open, Whole};
+use crate::wire::{Body, Encode, Open, Whole};
 
 /// What a caller may choose for one call.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Options {
     pub(crate) timeout: Option<Duration>,
     pub(crate) metadata: Metadata,
-}
-
-/// The length of a message, and its writer.
-pub(crate) struct Encode<'a> {
-    pub(crate) len: usize,
-    pub(crate) write: &'a mut (dyn FnMut(&mut BytesMut) + Send),
 }
 
 /// When a call must be over, and the moment from which its time left counts.
@@ -41,7 +35,7 @@ pub(crate) async fn open(
     connection: &Arc<Connection>,
     method: &'static Method,
     options: Options,
-    request: Option<Encode<'_>>,
+    request: Option<&dyn Encode>,
 ) -> Result<Held, Error> {
     let mut timing = timing(&options)?;
     let permit = match (try_turn(connection, method), &mut timing) {
@@ -66,7 +60,7 @@ pub(crate) fn try_open(
     connection: &Arc<Connection>,
     method: &'static Method,
     options: &mut Options,
-    request: Encode<'_>,
+    request: &dyn Encode,
     reader: &Waker,
 ) -> Option<Result<Held, Error>> {
     let timing = match timing(options) {
@@ -146,13 +140,13 @@ pub(crate) fn judge(
 
 /// A small message is written in place, a large one into a pooled buffer first, so that the
 /// lock is not held for it.
-pub(crate) fn body<'a>(pool: &Arc<Pool>, message: Encode<'a>) -> Body<'a> {
-    let Encode { len, write } = message;
+pub(crate) fn body<'a>(pool: &Arc<Pool>, message: &'a dyn Encode) -> Body<'a> {
+    let len = message.size();
     if len <= LARGE {
-        return Body::Write(len, write);
+        return Body::Write(len, message);
     }
     let mut buffer = pool.take_for(len);
-    write(&mut buffer);
+    message.write(&mut buffer);
     Body::Bytes(pool.freeze(buffer))
 }
 

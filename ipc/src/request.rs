@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::task::Waker;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use prost::Message;
 
 use crate::client::Client;
@@ -15,7 +15,7 @@ use crate::conn::Held;
 use crate::error::{Error, Failure, Outcome};
 use crate::metadata::Metadata;
 use crate::method::Method;
-use crate::outgoing::{Encode, Options, open, try_open};
+use crate::outgoing::{Options, open, try_open};
 use crate::status::Status;
 use crate::stream::{Receiver, Sender, Upload};
 use crate::sync::Arc;
@@ -120,28 +120,18 @@ impl<Req: Message, S> Request<Req, S> {
     /// Nothing is moved out of `self`: each move would be a copy in every call.
     pub(crate) async fn send(&mut self) -> Result<Held, Error> {
         let (options, message) = (std::mem::take(&mut self.options), &self.message);
-        let mut write = |out: &mut BytesMut| message.encode_raw(out);
-        let request = Encode {
-            len: message.encoded_len(),
-            write: &mut write,
-        };
         let connection = self.client.connection();
-        open(connection, self.method, options, Some(request)).await
+        open(connection, self.method, options, Some(message)).await
     }
 
     /// Sends the call with its one message if that needs no waiting.
     pub(crate) fn try_send(&mut self, reader: &Waker) -> Option<Result<Held, Error>> {
         let (options, message) = (&mut self.options, &self.message);
-        let mut write = |out: &mut BytesMut| message.encode_raw(out);
-        let request = Encode {
-            len: message.encoded_len(),
-            write: &mut write,
-        };
         try_open(
             self.client.connection(),
             self.method,
             options,
-            request,
+            message,
             reader,
         )
     }

@@ -4,13 +4,13 @@ use std::fmt;
 use std::future::poll_fn;
 use std::marker::PhantomData;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use prost::Message;
 
 use crate::conn::{Held, unsent};
 use crate::error::Error;
 use crate::metadata::Metadata;
-use crate::outgoing::{Encode, answer, body};
+use crate::outgoing::{answer, body};
 use crate::request::{Reply, decode};
 use crate::sync::Arc;
 use crate::wire::messages::End;
@@ -48,15 +48,7 @@ impl<T: Message> Sender<T> {
 
 async fn send<T: Message>(call: &Held, message: &T) -> Result<(), Error> {
     poll_fn(|cx| call.connection.poll_room(Some(call.key), cx)).await;
-    let len = message.encoded_len();
-    let mut write = |out: &mut BytesMut| message.encode_raw(out);
-    let body = body(
-        &call.connection.pool,
-        Encode {
-            len,
-            write: &mut write,
-        },
-    );
+    let body = body(&call.connection.pool, message);
     let sent = call.connection.send(call.key, body, false);
     sent.map_err(|error| unsent(&mut call.connection.lock(), call.key, error).into())
 }

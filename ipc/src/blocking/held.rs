@@ -5,9 +5,9 @@ use prost::Message;
 use super::link::Link;
 use crate::error::Error;
 use crate::method::Method;
-use crate::outgoing::{Encode, Options, judge};
+use crate::outgoing::{Options, judge};
 use crate::request::{Reply, decode};
-use crate::wire::Key;
+use crate::wire::{Encode, Key};
 
 /// A hold on one call. One that is still open is cancelled when it is dropped.
 pub(super) struct Held<'a> {
@@ -20,7 +20,7 @@ impl<'a> Held<'a> {
         link: &'a mut Link,
         method: &'static Method,
         options: Options,
-        request: Option<Encode<'_>>,
+        request: Option<&dyn Encode>,
     ) -> Result<Self, Error> {
         let key = link.open(method, options, request)?;
         Ok(Self { link, key })

@@ -4,7 +4,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use prost::Message;
 
 use super::held::Held;
@@ -12,7 +12,7 @@ use super::link::Link;
 use super::stream::{Exchange, Receiver, Upload};
 use crate::error::Error;
 use crate::method::Method;
-use crate::outgoing::{Encode, Options};
+use crate::outgoing::Options;
 use crate::request::{Reply, shape};
 
 /// A call that its `send` makes, in the calling thread; `S` says how many messages go each
@@ -75,14 +75,7 @@ impl<'a, Req, S> Request<'a, Req, S> {
 impl<'a, Req: Message, S> Request<'a, Req, S> {
     /// Opens the call with its one message.
     fn open(self) -> Result<Held<'a>, Error> {
-        let Self { link, message, .. } = self;
-        let len = message.encoded_len();
-        let mut write = |out: &mut BytesMut| message.encode_raw(out);
-        let request = Encode {
-            len,
-            write: &mut write,
-        };
-        Held::open(link, self.method, self.options, Some(request))
+        Held::open(self.link, self.method, self.options, Some(&self.message))
     }
 }
 

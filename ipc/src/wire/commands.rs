@@ -110,7 +110,7 @@ impl<T: Default> Engine<T> {
             .with(Flags::ONE_WAY, one_way);
         let call = Head::call(Kind::Call, id, flags);
         match body {
-            Some(mut body) if fits => put_with(&mut self.out.data, call, len, |out| {
+            Some(body) if fits => put_with(&mut self.out.data, call, len, |out| {
                 head.encode_raw(out);
                 body.put_inline(out);
             }),
@@ -133,7 +133,7 @@ impl<T: Default> Engine<T> {
     /// # Errors
     ///
     /// See [`SendError`]; nothing is queued then.
-    pub fn send(&mut self, key: Key, mut body: Body<'_>, end: bool) -> Result<(), SendError> {
+    pub fn send(&mut self, key: Key, body: Body<'_>, end: bool) -> Result<(), SendError> {
         let limit = self.theirs.max_message;
         if body.len() > usize::try_from(limit).unwrap_or(usize::MAX) {
             return Err(SendError::TooLarge { limit });

@@ -45,7 +45,7 @@ pub use handshake::{
     Welcomed, turn_away,
 };
 pub use header::{Flags, HEADER_LEN, Header, Kind};
-pub use outbox::Body;
+pub use outbox::{Body, Encode};
 pub use receive::Whole;
 pub use violation::{GoAwayCode, Violation};
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 
 use bytes::{Bytes, BytesMut};
+use prost::Message;
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
 
 use super::call::{CallId, Key};
@@ -11,10 +12,28 @@ use super::frame::{Head, put_message};
 use super::header::{HEADER_LEN, Header, Kind};
 use super::messages::GoAway;
 
+/// A message that is encoded where it goes.
+pub trait Encode: Send + Sync {
+    /// Bytes it takes.
+    fn size(&self) -> usize;
+    /// Appends it.
+    fn write(&self, out: &mut BytesMut);
+}
+
+impl<M: Message> Encode for M {
+    fn size(&self) -> usize {
+        self.encoded_len()
+    }
+
+    fn write(&self, out: &mut BytesMut) {
+        self.encode_raw(out);
+    }
+}
+
 /// A message on its way out.
 pub enum Body<'a> {
-    /// To be written in place: its length, and the writer.
-    Write(usize, &'a mut dyn FnMut(&mut BytesMut)),
+    /// To be written in place, and its length.
+    Write(usize, &'a dyn Encode),
     /// Encoded already; large messages come this way.
     Bytes(Bytes),
 }
@@ -42,9 +61,9 @@ impl Body<'_> {
     }
 
     /// Appends the message.
-    pub(crate) fn put(&mut self, out: &mut BytesMut) {
+    pub(crate) fn put(&self, out: &mut BytesMut) {
         match self {
-            Self::Write(_, write) => write(out),
+            Self::Write(_, message) => message.write(out),
             Self::Bytes(bytes) => out.extend_from_slice(bytes),
         }
     }
@@ -58,7 +77,7 @@ impl Body<'_> {
     }
 
     /// Appends the message as `CallHead::body`, without a copy on the way.
-    pub(crate) fn put_inline(&mut self, out: &mut BytesMut) {
+    pub(crate) fn put_inline(&self, out: &mut BytesMut) {
         encode_key(BODY_TAG, WireType::LengthDelimited, out);
         encode_varint(u64::try_from(self.len()).unwrap_or(u64::MAX), out);
         self.put(out);
@@ -67,9 +86,9 @@ impl Body<'_> {
     /// The message as bytes of its own.
     pub(crate) fn into_bytes(self) -> Bytes {
         match self {
-            Self::Write(len, write) => {
+            Self::Write(len, message) => {
                 let mut out = BytesMut::with_capacity(len);
-                write(&mut out);
+                message.write(&mut out);
                 out.freeze()
             }
             Self::Bytes(bytes) => bytes,

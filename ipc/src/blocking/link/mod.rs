@@ -17,7 +17,7 @@ use crate::error::{ConnectionError, Error, Failure, Outcome};
 use crate::limits::Limits;
 use crate::link::SOFTWARE;
 use crate::method::Method;
-use crate::outgoing::{Encode, Options, body, late, opening};
+use crate::outgoing::{Options, body, late, opening};
 use crate::path::SocketPath;
 use crate::peer::Peer;
 use crate::policy::ResolvedPolicy;
@@ -27,7 +27,7 @@ use crate::status::{Code, Status};
 use crate::sync::Arc;
 use crate::sys::{self, Interest};
 use crate::wire::messages::End;
-use crate::wire::{Engine, Key, Local, Side, Violation, Whole};
+use crate::wire::{Encode, Engine, Key, Local, Side, Violation, Whole};
 
 /// A connection without a task.
 pub(super) struct Link {
@@ -87,7 +87,7 @@ impl Link {
         &mut self,
         method: &'static Method,
         options: Options,
-        request: Option<Encode<'_>>,
+        request: Option<&dyn Encode>,
     ) -> Result<Key, Failure> {
         let deadline = deadline_after(now(), options.timeout);
         self.clear(deadline)?;
@@ -121,15 +121,7 @@ impl Link {
         while self.core.engine.is_blocked(key) && self.core.over.is_none() {
             self.wait(Interest::Read, None);
         }
-        let len = message.encoded_len();
-        let mut write = |out: &mut BytesMut| message.encode_raw(out);
-        let body = body(
-            &self.pool,
-            Encode {
-                len,
-                write: &mut write,
-            },
-        );
+        let body = body(&self.pool, message);
         let sent = self.core.engine.send(key, body, false);
         sent.map_err(|error| unsent(&mut self.core, key, error))?;
         self.flush(key);

@@ -51,9 +51,7 @@ fn open(link: &mut Link, method: &'static Method) -> Key {
         timeout: Some(Duration::from_secs(1)),
         ..Options::default()
     };
-    let (len, write) = (0, &mut |_: &mut BytesMut| ());
-    let request = Encode { len, write };
-    link.open(method, options, Some(request)).unwrap()
+    link.open(method, options, Some(&())).unwrap()
 }
 
 fn is_lost(failure: &Failure) -> bool {
