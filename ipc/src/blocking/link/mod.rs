@@ -271,6 +271,8 @@ impl Link {
             let Some(arrived) = taken else { break };
             self.refuse(&arrived);
         }
+        // There may have been room all the while that nobody looked.
+        self.core.flush(&mut wakes);
         self.expire()?;
         self.core.flush(&mut wakes);
         self.core.verdict()

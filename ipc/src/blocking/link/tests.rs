@@ -132,6 +132,25 @@ fn time_in_which_the_peer_is_waited_for_is() {
     assert_eq!(format!("{reason:?}"), format!("{:?}", Some(blamed)));
 }
 
+#[tokio::test(start_paused = true)]
+async fn time_in_which_nobody_writes_is_not_held_against_the_peer() {
+    // [TMO-3]
+    let (near, far) = socket_pair().unwrap();
+    let mut link = link(near.try_clone().unwrap(), near);
+    let key = link.open(&ECHO, Options::default(), None).unwrap();
+    while sys::send(link.socket.as_fd(), &[0; 4_096]).is_ok() {}
+    link.core.engine.ping(1);
+    assert_eq!(link.write(), Flushed::Blocked);
+    tokio::time::advance(link.limits.write * 2).await;
+    let mut taken = BytesMut::with_capacity(1 << 20);
+    while sys::receive(far.as_fd(), &mut taken).is_ok() {
+        taken.clear();
+    }
+    sys::send(far.as_fd(), &message(1)).unwrap();
+    assert_eq!(link.next(key).unwrap().bytes.len(), 1);
+    assert!(link.close_reason().is_none());
+}
+
 /// What the peer has been sent, if the end has come behind it.
 fn all(far: &OwnedFd) -> Option<BytesMut> {
     let mut said = BytesMut::new();
