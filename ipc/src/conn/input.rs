@@ -59,7 +59,14 @@ impl Input {
     /// What was read has been taken up; `wide` says whether the output is large.
     pub(super) fn taken(&mut self, now: Instant, wide: bool) {
         self.fed = true;
-        if self.rest_at.is_none() && (wide || self.widest.max(self.appetite) > KEEP) {
+        if wide || self.widest.max(self.appetite) > KEEP {
+            self.rest_later(now);
+        }
+    }
+
+    /// Sees after a while whether nothing comes any more.
+    pub(super) fn rest_later(&mut self, now: Instant) {
+        if self.rest_at.is_none() {
             self.rest_at = now.checked_add(IDLE);
         }
     }
@@ -91,7 +98,7 @@ const SMALL: usize = 4_096;
 /// Largest buffer an idle connection keeps, in bytes.
 pub(super) const KEEP: usize = 4 * SMALL;
 /// Time without input after which a connection counts as idle, at least, and twice that at most.
-const IDLE: Duration = Duration::from_secs(1);
+pub(super) const IDLE: Duration = Duration::from_secs(1);
 /// Bytes read at once from a busy one: two chunks.
 const LARGE: usize = 131_072;
 

@@ -35,6 +35,7 @@ pub(crate) use self::dispatch::Dispatch;
 pub(crate) use self::events::Arrived;
 pub(crate) use self::failed::{not_opened, unsent};
 pub(crate) use self::held::{Held, Hold};
+use self::input::IDLE;
 pub(crate) use self::slot::Ending;
 pub(crate) use self::task::Task;
 pub(crate) use self::wakes::Wakes;
@@ -375,6 +376,9 @@ impl Connection {
         }
         if !core.is_alone() || core.flush(wakes) == Flushed::Blocked {
             wakes.add(core.want());
+        } else if core.is_wide() {
+            // The task sees to it that an idle connection keeps little.
+            wakes.add(core.want_timer(Some(end_of(now(), IDLE))));
         }
     }
 }

@@ -265,7 +265,11 @@ impl Task {
         let mut core = connection.lock();
         let flushed = core.flush_or_block(&mut self.wakes);
         let ended = core.verdict();
+        let wide = core.is_wide();
         drop(core);
+        if wide {
+            self.input.rest_later(now());
+        }
         self.after(flushed, ended)
     }
 

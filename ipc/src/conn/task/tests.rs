@@ -96,3 +96,38 @@ async fn an_idle_connection_lets_go_of_its_large_buffers_and_of_its_timer() {
     assert!(!connection.lock().is_wide());
     assert!(task.timer.is_none());
 }
+
+fn ping(connection: &Connection, pings: u64) {
+    connection.with_output(|core| (0..pings).for_each(|ping| core.engine.ping(ping)));
+    assert!(connection.lock().is_wide());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_only_sends_keeps_no_large_output() {
+    let (connection, mut task, _far) = connection(&peer(), 0, Arc::new(Nobody), Limits::default());
+    let mut serving = Box::pin(task.serve());
+    timeout(SECOND, &mut serving).await.unwrap_err();
+    ping(&connection, 1_500);
+    timeout(60 * SECOND, serving).await.unwrap_err();
+    assert!(!connection.lock().is_wide());
+    assert!(task.timer.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_output_that_had_to_wait_is_let_go_behind_it() {
+    let (connection, mut task, far) = connection(&peer(), 0, Arc::new(Nobody), Limits::default());
+    let mut serving = Box::pin(task.serve());
+    timeout(SECOND, &mut serving).await.unwrap_err();
+    // More than the stream holds.
+    ping(&connection, 6_000);
+    timeout(10 * SECOND, &mut serving).await.unwrap_err();
+    let mut taken = BytesMut::new();
+    for _ in 0..2 {
+        taken.reserve(1 << 20);
+        poll_fn(|cx| far.poll_read(cx, &mut taken)).await;
+        timeout(SECOND / 2, &mut serving).await.unwrap_err();
+    }
+    timeout(60 * SECOND, serving).await.unwrap_err();
+    assert!(!connection.lock().is_wide());
+    assert!(task.timer.is_none());
+}
