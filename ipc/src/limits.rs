@@ -4,8 +4,8 @@ use std::time::Duration;
 
 /// Bounds on size, count and time for one server or client.
 ///
-/// Nothing that a peer can make grow is left out of this list. The first five
-/// are announced to the peer in the handshake; the rest are kept locally.
+/// Nothing that a peer can make grow is left out of this list. Of the first six
+/// all but `max_assembling` are announced to the peer in the handshake; the rest are kept locally.
 ///
 /// ```
 /// let mut limits = ipc::Limits::default();
@@ -43,8 +43,8 @@ pub struct Limits {
     /// bounds time. Between the calls of a blocking client, which does not read then, it stands
     /// still.
     pub frame: Duration,
-    /// Time a write may wait for a peer that does not read, and in all a single answer for the
-    /// credit it needs. Default 30 s: bounds how long a stopped peer holds memory.
+    /// Time a write may wait for a peer that does not read, and in all a single answer for
+    /// credit and for its turn at the socket. Default 30 s: bounds how long a stopped peer holds memory.
     pub write: Duration,
     /// Longest deadline granted to an incoming call; a longer one is cut to it.
     /// Default 86400 s: a wire value never reaches clock arithmetic unchecked.
