@@ -104,26 +104,16 @@ struct Pair {
 impl Pair {
     #[expect(clippy::disallowed_methods, reason = "a bench measures time")]
     fn new() -> Self {
-        let limits = Limits::default();
+        let mut limits = Limits::default();
+        limits.initial_credit = 4 << 20;
         let established = Established {
-            limits: PeerLimits {
-                max_frame: limits.max_frame,
-                max_message: limits.max_message,
-                max_calls: limits.max_calls,
-                initial_credit: 4 << 20,
-                max_metadata: limits.max_metadata,
-            },
-            services: Vec::new(),
-            software: String::new(),
-            minor: 0,
-            session: Bytes::new(),
+            limits: PeerLimits::from(&limits),
+            ..Established::default()
         };
-        let mut ours = limits;
-        ours.initial_credit = 4 << 20;
         Self {
             now: Instant::now(),
-            caller: Engine::new(Side::Connecting, &ours, &established),
-            called: Engine::new(Side::Accepting, &ours, &established),
+            caller: Engine::new(Side::Connecting, &limits, &established),
+            called: Engine::new(Side::Accepting, &limits, &established),
             to_caller: BytesMut::new(),
             to_called: BytesMut::new(),
         }

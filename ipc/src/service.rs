@@ -193,10 +193,7 @@ mod tests {
                 initial_credit: 65_536,
                 max_metadata: 0,
             },
-            services: Vec::new(),
-            software: String::new(),
-            minor: 0,
-            session: Bytes::new(),
+            ..Established::default()
         }
     }
 

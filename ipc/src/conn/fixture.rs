@@ -1,6 +1,6 @@
 //! A connection for tests, whose peer is bytes in memory.
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 
 use super::io::{Reader, Writer};
 use super::memory::{MemoryEnd, Split, stream};
@@ -72,10 +72,7 @@ pub(super) fn over(
             initial_credit: credit,
             max_metadata: 0,
         },
-        services: Vec::new(),
-        software: String::new(),
-        minor: 0,
-        session: Bytes::new(),
+        ..Established::default()
     };
     let connection = Connection::new(writer, setup, &established);
     let task = Task::new(Arc::clone(&connection), reader, BytesMut::new());

@@ -50,7 +50,7 @@ impl Local {
         let (_, hello) = Connecting::start(self);
         let (_, welcome) = Greeted {
             hello: Hello::default(),
-            limits: announce(&self.limits),
+            limits: PeerLimits::from(&self.limits),
         }
         .welcome(self, [0; NONCE_LEN], [0; NONCE_LEN]);
         let frames = PREFACE_LEN.saturating_add(HEADER_LEN);
@@ -80,7 +80,7 @@ pub enum Progress<Step, Next> {
 }
 
 /// What both sides know at the end.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Established {
     /// What the peer accepts.
     pub limits: PeerLimits,
@@ -107,7 +107,7 @@ impl Connecting {
         let mut out = preface();
         let hello = Hello {
             minor: MINOR,
-            limits: Some(announce(&local.limits)),
+            limits: Some(PeerLimits::from(&local.limits)),
             services: local.services.clone(),
             software: local.software.clone(),
         };
@@ -226,7 +226,7 @@ impl Greeted {
         let session = Bytes::copy_from_slice(&session);
         let welcome = Welcome {
             minor,
-            limits: Some(announce(&local.limits)),
+            limits: Some(PeerLimits::from(&local.limits)),
             services: local.services.clone(),
             software: local.software.clone(),
             session: session.clone(),
@@ -364,16 +364,6 @@ fn take_frame(buffer: &mut BytesMut) -> Result<Option<Frame>, Failure> {
 )]
 fn in_force(theirs: u32) -> u32 {
     theirs.min(MINOR)
-}
-
-fn announce(limits: &Limits) -> PeerLimits {
-    PeerLimits {
-        max_frame: limits.max_frame,
-        max_message: limits.max_message,
-        max_calls: limits.max_calls,
-        initial_credit: limits.initial_credit,
-        max_metadata: limits.max_metadata,
-    }
 }
 
 /// Checks what the peer announced (PROTOCOL.md#limits).

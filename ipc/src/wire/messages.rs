@@ -7,6 +7,8 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use prost::Message;
 
+use crate::limits::Limits;
+
 /// First frame of the connecting side.
 #[derive(Clone, PartialEq, Message)]
 pub struct Hello {
@@ -73,6 +75,19 @@ pub struct PeerLimits {
     /// Metadata of one call or answer, in bytes: each entry is its key, its value and 32 more.
     #[prost(uint32, tag = "5")]
     pub max_metadata: u32,
+}
+
+/// What is announced of the limits of a side.
+impl From<&Limits> for PeerLimits {
+    fn from(limits: &Limits) -> Self {
+        Self {
+            max_frame: limits.max_frame,
+            max_message: limits.max_message,
+            max_calls: limits.max_calls,
+            initial_credit: limits.initial_credit,
+            max_metadata: limits.max_metadata,
+        }
+    }
 }
 
 /// One service that a side offers.

@@ -124,17 +124,8 @@ pub(crate) fn limits(change: impl FnOnce(&mut Limits)) -> Limits {
 
 pub(crate) fn established(limits: &Limits) -> Established {
     Established {
-        limits: PeerLimits {
-            max_frame: limits.max_frame,
-            max_message: limits.max_message,
-            max_calls: limits.max_calls,
-            initial_credit: limits.initial_credit,
-            max_metadata: limits.max_metadata,
-        },
-        services: Vec::new(),
-        software: String::new(),
-        minor: 0,
-        session: Bytes::new(),
+        limits: PeerLimits::from(limits),
+        ..Established::default()
     }
 }
 

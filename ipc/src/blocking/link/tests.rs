@@ -27,10 +27,7 @@ fn with_limits(socket: OwnedFd, out: impl Into<OwnedFd>, limits: Limits) -> Link
             initial_credit: 65_536,
             max_metadata: 1_024,
         },
-        services: Vec::new(),
-        software: String::new(),
-        minor: 0,
-        session: bytes::Bytes::new(),
+        ..Established::default()
     };
     Link {
         peer: Peer::of(&socket).unwrap(),

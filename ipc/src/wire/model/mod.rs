@@ -233,17 +233,8 @@ impl Model {
 
 fn established(limits: &Limits) -> Established {
     Established {
-        limits: PeerLimits {
-            max_frame: limits.max_frame,
-            max_message: limits.max_message,
-            max_calls: limits.max_calls,
-            initial_credit: limits.initial_credit,
-            max_metadata: limits.max_metadata,
-        },
-        services: Vec::new(),
-        software: String::new(),
-        minor: 0,
-        session: bytes::Bytes::new(),
+        limits: PeerLimits::from(limits),
+        ..Established::default()
     }
 }
 

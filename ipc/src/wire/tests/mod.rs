@@ -58,10 +58,7 @@ impl Rig {
         change(&mut ours, &mut theirs);
         let established = Established {
             limits: theirs,
-            services: Vec::new(),
-            software: String::new(),
-            minor: 0,
-            session: Bytes::new(),
+            ..Established::default()
         };
         Self {
             engine: Engine::new(side, &ours, &established),
