@@ -84,30 +84,17 @@ mod tests {
     use crate::link::Link;
     use crate::method::{Access, Shape};
     use crate::policy::{Admitted, Policy};
-    use crate::service::Service;
+    use crate::service::Scripted;
     use crate::sync::Arc;
     use crate::wire::Side;
 
     static METHODS: [Method; 2] = [
-        Method::new("test.Sore/OnlyRoot", Shape::Unary).access(Access::Root),
-        Method::new("test.Sore/Panic", Shape::Unary),
+        Method::new("test.Scripted/OnlyRoot", Shape::Unary).access(Access::Root),
+        Method::new("test.Scripted/Panic", Shape::Unary),
     ];
 
-    struct Sore;
-
-    impl Service for Sore {
-        fn name(&self) -> &'static str {
-            "test.Sore"
-        }
-        fn methods(&self) -> &'static [Method] {
-            &METHODS
-        }
-        fn schema(&self) -> u64 {
-            0
-        }
-        fn call(&self, _: usize, incoming: Incoming) -> Handling {
-            incoming.unary(async |_: crate::Call<()>| -> Result<(), _> { panic!("as it must") })
-        }
+    fn panics(incoming: Incoming) -> Handling {
+        incoming.unary(async |_: crate::Call<()>| -> Result<(), _> { panic!("as it must") })
     }
 
     /// The lines that an operator would see.
@@ -198,7 +185,12 @@ mod tests {
         // While there is only one, a line's first thread decides for all whether it is wanted.
         let _second = tracing::Dispatch::new(Log::default());
         let _guard = tracing::subscriber::set_default(log.clone());
-        let server = Link::new(Side::Accepting, vec![Arc::new(Sore)], Limits::default()).unwrap();
+        let server = Link::new(
+            Side::Accepting,
+            vec![Arc::new(Scripted(&METHODS, panics))],
+            Limits::default(),
+        )
+        .unwrap();
         for (lines, method) in [(1, &METHODS[0]), (3, &METHODS[1])] {
             annoys(&server, method, 50).await;
             annoys(&server, method, 50).await;

@@ -149,6 +149,26 @@ impl fmt::Debug for Services {
     }
 }
 
+/// A service that does what it is told, for tests.
+#[cfg(test)]
+pub(crate) struct Scripted<F>(pub(crate) &'static [Method], pub(crate) F);
+
+#[cfg(test)]
+impl<F: Fn(Incoming) -> Handling + Send + Sync + 'static> Service for Scripted<F> {
+    fn name(&self) -> &'static str {
+        "test.Scripted"
+    }
+    fn methods(&self) -> &'static [Method] {
+        self.0
+    }
+    fn schema(&self) -> u64 {
+        0
+    }
+    fn call(&self, _: usize, incoming: Incoming) -> Handling {
+        (self.1)(incoming)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::future::poll_fn;
@@ -158,78 +178,41 @@ mod tests {
 
     use super::*;
     use crate::call::Call;
-    use crate::conn::io::{Reader, Writer};
-    use crate::conn::memory::{MemoryEnd, Split, stream};
+    use crate::conn::fixture::{connection, frame};
+    use crate::conn::memory::MemoryEnd;
     use crate::limits::Limits;
-    use crate::link::Link;
     use crate::method::Shape;
-    use crate::policy::Policy;
-    use crate::wire::messages::{CallHead, End, PeerLimits};
-    use crate::wire::{Decoder, Established, Flags, Header, Kind, Side};
+    use crate::wire::messages::{CallHead, End};
+    use crate::wire::{Decoder, Flags, Kind};
 
-    struct One(&'static [Method]);
-
-    impl Service for One {
-        fn name(&self) -> &'static str {
-            "test.One"
-        }
-        fn methods(&self) -> &'static [Method] {
-            self.0
-        }
-        fn schema(&self) -> u64 {
-            0
-        }
-        fn call(&self, _: usize, incoming: Incoming) -> Handling {
-            incoming.unary(|_: Call<()>| async { Ok::<_, Status>(()) })
-        }
+    fn service(methods: &'static [Method]) -> Arc<dyn Service> {
+        let empty = |incoming: Incoming| incoming.unary(|_: Call<()>| async { Ok(()) });
+        Arc::new(Scripted(methods, empty))
     }
 
-    fn established() -> Established {
-        Established {
-            limits: PeerLimits {
-                max_frame: 65_536,
-                max_message: 65_536,
-                max_calls: 1,
-                initial_credit: 65_536,
-                max_metadata: 0,
-            },
-            ..Established::default()
-        }
-    }
-
-    /// How this service refuses each of its methods to a stranger whose requests do not parse.
-    async fn refusals(service: One) -> Vec<End> {
-        let mut calls = BytesMut::new();
-        for (method, id) in service.0.iter().zip(1..) {
+    /// How each of these methods is refused to a stranger whose requests do not parse.
+    async fn refusals(methods: &'static [Method]) -> Vec<End> {
+        let stranger = Peer::invented(4_711, 4_711, &[]);
+        let services = Services::new(vec![service(methods)]).unwrap();
+        let (_connection, task, far) =
+            connection(&stranger, 65_536, Arc::new(services), Limits::default());
+        for (method, id) in methods.iter().zip(1..) {
             let head = CallHead {
                 method: method.id(),
                 body: Some(Bytes::from_static(b"\xff")),
                 ..CallHead::default()
             };
-            let payload = head.encode_to_vec();
-            let len = u32::try_from(payload.len()).unwrap();
-            let header = Header::new(Kind::Call, id * 2 - 1, Flags::END, len);
-            calls.extend_from_slice(&header.to_bytes());
-            calls.extend_from_slice(&payload);
+            let call = frame(id * 2, Kind::Call, Flags::END, &head.encode_to_vec());
+            far.send(&call).unwrap();
         }
-        let expected = service.0.len();
-        let link = Link::new(Side::Accepting, vec![Arc::new(service)], Limits::default());
-        let stranger = Peer::invented(4_711, 4_711, &[]);
-        let admitted = Policy::any_user().resolve().unwrap().check(stranger);
-        let (near, far) = stream(Split::Whole);
-        let far = Arc::new(far);
-        let far = (Reader::Memory(Arc::clone(&far)), Writer::Memory(far));
-        let (_connection, task) =
-            link.unwrap()
-                .join(admitted.unwrap(), far, (established(), calls));
         tokio::select! {
             reason = task.run() => panic!("{reason}"),
-            ends = ends(&near, expected) => ends,
+            ends = ends(&far, methods.len()) => ends,
         }
     }
 
     /// The first frames that come, each an END.
-    async fn ends(near: &MemoryEnd, expected: usize) -> Vec<End> {
+    async fn ends(far: &MemoryEnd, expected: usize) -> Vec<End> {
         let (mut ends, mut input) = (Vec::new(), BytesMut::new());
         while ends.len() < expected {
             if let Some(raw) = Decoder::new(65_536).decode(&mut input).unwrap() {
@@ -237,7 +220,7 @@ mod tests {
                 continue;
             }
             input.reserve(4_096);
-            poll_fn(|cx| near.poll_read(cx, &mut input)).await;
+            poll_fn(|cx| far.poll_read(cx, &mut input)).await;
         }
         ends
     }
@@ -249,7 +232,7 @@ mod tests {
             Method::new("test.One/Any", Shape::Unary),
             Method::new("test.One/Root", Shape::Unary).access(Access::Root),
         ];
-        let ends = refusals(One(&METHODS)).await;
+        let ends = refusals(&METHODS).await;
         let told = ends.iter().map(|end| (end.code, end.unseen));
         assert_eq!(told.collect::<Vec<_>>(), [(13, true), (7, true)]);
     }
@@ -258,7 +241,7 @@ mod tests {
     fn two_methods_with_one_id_are_refused_by_name() {
         // [MTH-1]
         static A: [Method; 1] = [Method::new("test.One/Get", Shape::Unary)];
-        let services: Vec<Arc<dyn Service>> = vec![Arc::new(One(&A)), Arc::new(One(&A))];
+        let services = vec![service(&A), service(&A)];
         let refused = Services::new(services).unwrap_err();
         let source = std::error::Error::source(&refused).unwrap().to_string();
         let text = "methods test.One/Get and test.One/Get have the same id; rename one";

@@ -14,7 +14,7 @@ use crate::wire::{Established, Flags, Header, Kind, Side};
 
 /// Serves nothing, for a peer that calls nothing.
 #[derive(Debug)]
-pub(super) struct Nobody;
+pub(crate) struct Nobody;
 
 impl Dispatch for Nobody {
     fn run(&self, _: &Arc<Connection>, arrived: Arrived) {
@@ -22,13 +22,13 @@ impl Dispatch for Nobody {
     }
 }
 
-pub(super) fn peer() -> Peer {
+pub(crate) fn peer() -> Peer {
     let (socket, _other) = crate::sys::socket_pair().unwrap();
     Peer::of(&socket).unwrap()
 }
 
 /// A connection, its task, and the peer's end of the stream.
-pub(super) fn connection(
+pub(crate) fn connection(
     peer: &Peer,
     credit: u32,
     dispatch: Arc<dyn Dispatch>,
@@ -46,7 +46,7 @@ pub(super) fn connection(
     (connection, task, far)
 }
 
-pub(super) fn setup(peer: &Peer, dispatch: Arc<dyn Dispatch>, limits: Limits) -> Setup {
+pub(crate) fn setup(peer: &Peer, dispatch: Arc<dyn Dispatch>, limits: Limits) -> Setup {
     Setup {
         side: Side::Connecting,
         limits,
@@ -58,7 +58,7 @@ pub(super) fn setup(peer: &Peer, dispatch: Arc<dyn Dispatch>, limits: Limits) ->
 }
 
 /// A connection over any stream, to a peer that gives so much credit and takes three calls.
-pub(super) fn over(
+pub(crate) fn over(
     reader: Reader,
     writer: Writer,
     setup: Setup,
@@ -79,7 +79,7 @@ pub(super) fn over(
     (connection, task)
 }
 
-pub(super) fn frame(call: u32, kind: Kind, flags: Flags, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn frame(call: u32, kind: Kind, flags: Flags, payload: &[u8]) -> Vec<u8> {
     let len = u32::try_from(payload.len()).unwrap();
     let mut bytes = Header::new(kind, call, flags, len).to_bytes().to_vec();
     bytes.extend_from_slice(payload);

@@ -9,7 +9,7 @@ mod dispatch;
 pub(crate) mod events;
 mod failed;
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 mod held;
 mod input;
 pub(crate) mod io;

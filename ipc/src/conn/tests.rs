@@ -18,40 +18,20 @@ use super::fixture::{Nobody, connection, frame, over, peer, setup};
 use super::*;
 use crate::incoming::{Handling, Incoming};
 use crate::method::{Method, Shape};
-use crate::service::{Service, Services};
+use crate::service::{Scripted, Services};
 use crate::wire::messages::CallHead;
 use crate::wire::{Flags, Kind};
 
-type Handler = Box<dyn Fn(Incoming) -> Handling + Send + Sync>;
-
-/// One method, which does what it is told.
-struct One(Handler);
-
 static GO: [Method; 2] = [
-    Method::new("test.One/Go", Shape::OneWay),
-    Method::new("test.One/Ask", Shape::Unary),
+    Method::new("test.Scripted/Go", Shape::OneWay),
+    Method::new("test.Scripted/Ask", Shape::Unary),
 ];
-
-impl Service for One {
-    fn name(&self) -> &'static str {
-        "test.One"
-    }
-    fn methods(&self) -> &'static [Method] {
-        &GO
-    }
-    fn schema(&self) -> u64 {
-        0
-    }
-    fn call(&self, _: usize, incoming: Incoming) -> Handling {
-        (self.0)(incoming)
-    }
-}
 
 /// A connection that serves one call at a time to a peer that gives no more than 16 bytes.
 fn serving(
     handler: impl Fn(Incoming) -> Handling + Send + Sync + 'static,
 ) -> (Arc<Connection>, Task, memory::MemoryEnd) {
-    let services = Services::new(vec![Arc::new(One(Box::new(handler)))]).unwrap();
+    let services = Services::new(vec![Arc::new(Scripted(&GO, handler))]).unwrap();
     connection(&peer(), 16, Arc::new(services), Limits::default())
 }
 
