@@ -60,12 +60,11 @@ pub use incoming::{Handling, Incoming};
 pub use limits::{InvalidLimit, Limits};
 pub use metadata::Metadata;
 pub use method::{Access, Idempotency, Method, Shape};
+pub use outgoing::Reply;
 pub use path::{Explanation, PathError, SocketPath};
 pub use peer::{Peer, PeerError};
 pub use policy::{Denied, Policy, PolicyError};
-pub use request::{
-    Bidirectional, ClientStreaming, OneWay, Reply, Request, ServerStreaming, Unary, shape,
-};
+pub use request::{Bidirectional, ClientStreaming, OneWay, Request, ServerStreaming, Unary, shape};
 pub use server::{Server, ServerBuilder, stop_signal};
 pub use service::Service;
 pub use socket::{AcceptError, BindError, ConnectError, DirectoryError, Flaw, InheritError};

@@ -5,6 +5,7 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use prost::Message;
 use tokio::sync::SemaphorePermit;
 use tokio::time::timeout_at;
 
@@ -23,6 +24,16 @@ use crate::wire::{Body, Encode, Open, Whole};
 pub(crate) struct Options {
     pub(crate) timeout: Option<Duration>,
     pub(crate) metadata: Metadata,
+}
+
+/// An answer and the metadata beside it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Reply<T> {
+    /// The answer.
+    pub body: T,
+    /// What came beside it.
+    pub metadata: Metadata,
 }
 
 /// When a call must be over, and the moment from which its time left counts.
@@ -99,12 +110,6 @@ fn send(
     Ok(Held::outgoing(Arc::clone(connection), key))
 }
 
-/// Waits for the one answer of a call.
-pub(crate) async fn answer(call: &mut Held) -> Result<(Bytes, Metadata), Failure> {
-    // A success without metadata ends with its message; otherwise END follows it.
-    judge(poll_fn(|cx| call.poll_answer(cx)).await)
-}
-
 /// A call as the engine opens it, with its deadline and the moment its time left counts from.
 pub(crate) fn opening<'a>(
     method: &Method,
@@ -129,13 +134,14 @@ pub(crate) fn opening<'a>(
 }
 
 /// What the one answer of a call comes to, which is `None` if it has two messages.
-pub(crate) fn judge(
+pub(crate) fn judge<T: Message + Default>(
     answered: Option<(Option<Whole>, Ending)>,
-) -> Result<(Bytes, Metadata), Failure> {
+) -> Result<Reply<T>, Failure> {
     let (whole, ending) = answered.ok_or_else(|| broken("the answer has two messages"))?;
     let metadata = ending.into_result()?;
     let whole = whole.ok_or_else(|| broken("the answer has no message"))?;
-    Ok((whole.bytes, metadata))
+    let body = decode(whole.bytes)?;
+    Ok(Reply { body, metadata })
 }
 
 /// A small message is written in place, a large one into a pooled buffer first, so that the
@@ -181,4 +187,12 @@ pub(crate) fn late() -> Failure {
 /// A peer that answers in a way the method does not have.
 fn broken(message: &str) -> Failure {
     Failure::new(Status::new(Code::Internal, message), Outcome::MayHaveRun)
+}
+
+/// Decodes a message; one that does not parse is the fault of its sender, after the call ran.
+pub(crate) fn decode<T: Message + Default>(bytes: Bytes) -> Result<T, Failure> {
+    T::decode(bytes).map_err(|error| {
+        let status = Status::internal(format!("the message does not parse: {error}"));
+        Failure::new(status, Outcome::MayHaveRun)
+    })
 }

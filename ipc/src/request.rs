@@ -12,11 +12,10 @@ use prost::Message;
 
 use crate::client::Client;
 use crate::conn::Held;
-use crate::error::{Error, Failure, Outcome};
+use crate::error::Error;
 use crate::metadata::Metadata;
 use crate::method::Method;
-use crate::outgoing::{Options, open, try_open};
-use crate::status::Status;
+use crate::outgoing::{Options, Reply, open, try_open};
 use crate::stream::{Receiver, Sender, Upload};
 use crate::sync::Arc;
 use crate::unary::UnaryFuture;
@@ -71,16 +70,6 @@ pub mod shape {
     /// One request, no answer.
     #[derive(Debug)]
     pub struct OneWay;
-}
-
-/// An answer and the metadata beside it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Reply<T> {
-    /// The answer.
-    pub body: T,
-    /// What came beside it.
-    pub metadata: Metadata,
 }
 
 type Answer<T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send>>;
@@ -142,7 +131,7 @@ impl<Req: Message, Res: Message + Default> Unary<Req, Res> {
     ///
     /// # Errors
     ///
-    /// [`Error::Call`] with the status and the [`Outcome`].
+    /// [`Error::Call`] with the status and the [`Outcome`](crate::Outcome).
     ///
     /// # Cancel safety
     ///
@@ -237,12 +226,4 @@ impl<Req, S> fmt::Debug for Request<Req, S> {
             .field("method", &self.method.path())
             .finish_non_exhaustive()
     }
-}
-
-/// Decodes a message; one that does not parse is the fault of its sender, after the call ran.
-pub(crate) fn decode<T: Message + Default>(bytes: Bytes) -> Result<T, Failure> {
-    T::decode(bytes).map_err(|error| {
-        let status = Status::internal(format!("the message does not parse: {error}"));
-        Failure::new(status, Outcome::MayHaveRun)
-    })
 }

@@ -10,8 +10,7 @@ use prost::Message;
 use crate::conn::{Held, unsent};
 use crate::error::Error;
 use crate::metadata::Metadata;
-use crate::outgoing::{answer, body};
-use crate::request::{Reply, decode};
+use crate::outgoing::{Reply, body, decode, judge};
 use crate::sync::Arc;
 use crate::wire::messages::End;
 
@@ -203,11 +202,7 @@ impl<Req: Message, Res: Message + Default> Upload<Req, Res> {
     /// Dropping the future cancels the call; whether it ran is not known.
     pub async fn reply(mut self) -> Result<Reply<Res>, Error> {
         self.call.connection.end(self.call.key, &End::default());
-        let (body, metadata) = answer(&mut self.call).await?;
-        Ok(Reply {
-            body: decode(body)?,
-            metadata,
-        })
+        Ok(judge(poll_fn(|cx| self.call.poll_answer(cx)).await)?)
     }
 }
 

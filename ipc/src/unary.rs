@@ -10,8 +10,8 @@ use prost::Message;
 
 use crate::conn::Held;
 use crate::error::Error;
-use crate::outgoing::judge;
-use crate::request::{Reply, Unary, decode};
+use crate::outgoing::{Reply, judge};
+use crate::request::Unary;
 
 /// Sends a [`Unary`] when it is first polled, and gives the answer.
 ///
@@ -63,11 +63,7 @@ where
         let State::Sent(call) = &mut self.0 else {
             return Poll::Pending;
         };
-        let (body, metadata) = judge(ready!(call.poll_answer(cx)))?;
-        Poll::Ready(Ok(Reply {
-            body: decode(body)?,
-            metadata,
-        }))
+        Poll::Ready(Ok(judge(ready!(call.poll_answer(cx)))?))
     }
 }
 

@@ -5,8 +5,7 @@ use prost::Message;
 use super::link::Link;
 use crate::error::Error;
 use crate::method::Method;
-use crate::outgoing::{Options, judge};
-use crate::request::{Reply, decode};
+use crate::outgoing::{Options, Reply, judge};
 use crate::wire::{Encode, Key};
 
 /// A hold on one call. One that is still open is cancelled when it is dropped.
@@ -28,11 +27,7 @@ impl<'a> Held<'a> {
 
     /// Waits for the one answer.
     pub(super) fn reply<M: Message + Default>(self) -> Result<Reply<M>, Error> {
-        let (body, metadata) = judge(self.link.answer(self.key))?;
-        Ok(Reply {
-            body: decode(body)?,
-            metadata,
-        })
+        Ok(judge(self.link.answer(self.key))?)
     }
 
     /// Waits until a one-way call has left as a whole.

@@ -12,8 +12,8 @@ use super::link::Link;
 use super::stream::{Exchange, Receiver, Upload};
 use crate::error::Error;
 use crate::method::Method;
-use crate::outgoing::Options;
-use crate::request::{Reply, shape};
+use crate::outgoing::{Options, Reply};
+use crate::request::shape;
 
 /// A call that its `send` makes, in the calling thread; `S` says how many messages go each
 /// way. It borrows the client.

@@ -9,7 +9,7 @@ use prost::Message;
 use super::held::Held;
 use crate::error::Error;
 use crate::metadata::Metadata;
-use crate::request::{Reply, decode};
+use crate::outgoing::{Reply, decode};
 
 /// The messages of one call, in order.
 pub struct Receiver<'a, T> {
