@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use tracing::{debug, warn};
 
+use crate::clock::now;
 use crate::complaints::Seldom;
-use crate::conn::now;
 use crate::limits::Limits;
 use crate::peer::Peer;
 use crate::policy::{Admitted, Denied, ResolvedPolicy};

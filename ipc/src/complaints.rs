@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use tracing::{debug, warn};
 
-use crate::conn::now;
+use crate::clock::now;
 use crate::method::Method;
 use crate::peer::Peer;
 use crate::sync::{Mutex, PoisonError};

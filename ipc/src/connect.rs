@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::client::Client;
-use crate::conn::{end_of, now};
+use crate::clock::{end_of, now};
 use crate::error::Error;
 use crate::limits::Limits;
 use crate::link::Link;

@@ -6,8 +6,8 @@ use std::io;
 use bytes::{Buf, BytesMut};
 use tokio::time::{Instant, timeout_at};
 
+use crate::clock::{end_of, now};
 use crate::conn::io::{Read, Reader, Writer};
-use crate::conn::{end_of, now};
 use crate::error::{ConnectionError, HandshakeError};
 use crate::sync::Arc;
 use crate::wire::messages::GoAway;

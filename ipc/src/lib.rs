@@ -43,7 +43,9 @@ pub mod wire;
 // The framing alone.
 pub mod codec;
 // The one door to locks.
+mod clock;
 mod sync;
+mod timer;
 // The kernel, in a handful of safe functions.
 mod sys;
 #[cfg(any(test, feature = "testing"))]

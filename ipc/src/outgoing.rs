@@ -9,7 +9,8 @@ use prost::Message;
 use tokio::sync::SemaphorePermit;
 use tokio::time::timeout_at;
 
-use crate::conn::{Connection, Ending, Held, deadline_after, now, time_left};
+use crate::clock::{deadline_after, now, time_left};
+use crate::conn::{Connection, Ending, Held};
 use crate::error::{Error, Failure, Outcome};
 use crate::metadata::Metadata;
 use crate::method::{Method, Shape};

@@ -1,4 +1,6 @@
 //! A connected pair in memory, over a stream that dribbles and splits bytes.
+//!
+//! With this feature deadlines wait on tokio's timer, whose clock a test can pause.
 
 use std::io;
 

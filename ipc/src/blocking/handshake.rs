@@ -6,8 +6,8 @@ use std::time::Instant;
 use bytes::{Buf, BytesMut};
 
 use super::link::READ;
+use crate::clock::now;
 use crate::conn::io::{Writer, receive};
-use crate::conn::now;
 use crate::error::{ConnectionError, HandshakeError};
 use crate::handshake::{ended, give_up, heard, say, turned_away};
 use crate::peer::Peer;

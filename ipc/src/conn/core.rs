@@ -9,9 +9,9 @@ use bytes::BytesMut;
 
 use super::input::KEEP;
 use super::io::{Writable, Writer};
-use super::now;
 use super::slot::{Ending, Slot};
 use super::wakes::Wakes;
+use crate::clock::now;
 use crate::error::ConnectionError;
 use crate::wire::messages::End;
 use crate::wire::{Body, Engine, Key, Role, SendError};

@@ -109,8 +109,8 @@ mod tests {
     use bytes::Buf;
 
     use super::*;
+    use crate::clock::now;
     use crate::conn::memory::{MemoryEnd, Split, stream};
-    use crate::conn::now;
     use crate::sync::Arc;
 
     fn ends() -> (MemoryEnd, Reader) {

@@ -3,7 +3,6 @@
 //! Callers encode straight into the output under the lock. One that is alone writes itself;
 //! otherwise the task writes for all, after it has let the others go first.
 
-mod clock;
 mod core;
 mod dispatch;
 pub(crate) mod events;
@@ -29,7 +28,6 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub(crate) use self::clock::{deadline_after, end_of, now, time_left};
 pub(crate) use self::core::{Core, Flushed};
 pub(crate) use self::dispatch::Dispatch;
 pub(crate) use self::events::Arrived;
@@ -40,6 +38,7 @@ pub(crate) use self::slot::Ending;
 pub(crate) use self::task::Task;
 pub(crate) use self::wakes::Wakes;
 use self::wakes::{register, wake};
+use crate::clock::{end_of, now};
 use crate::complaints::Complaints;
 use crate::error::{ConnectionError, Failure, Outcome};
 use crate::limits::Limits;

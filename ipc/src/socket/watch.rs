@@ -10,6 +10,7 @@ use tracing::debug;
 
 use crate::sync::{Mutex, PoisonError};
 use crate::sys::{self, DirectoryWatch};
+use crate::timer::Timer;
 
 /// Says when it is time to look whether the socket's file is still there: after an event, and from time to time anyway.
 #[derive(Debug)]
@@ -49,7 +50,7 @@ impl Watch {
             .unwrap_or_else(PoisonError::into_inner);
         tokio::select! {
             () = self.event() => {}
-            () = tokio::time::sleep_until(next_look) => {}
+            () = <Timer>::new(next_look.into_std()) => {}
         }
         self.look_again_in(if self.events.is_some() {
             WITH_EVENTS

@@ -10,9 +10,10 @@ use bytes::BytesMut;
 use prost::Message;
 
 use super::handshake::Shake;
+use crate::clock::{deadline_after, end_of, now};
 use crate::conn::events::{self, Arrived};
 use crate::conn::io::{Read, Writer, receive};
-use crate::conn::{Core, Ending, Flushed, Wakes, deadline_after, end_of, not_opened, now, unsent};
+use crate::conn::{Core, Ending, Flushed, Wakes, not_opened, unsent};
 use crate::error::{ConnectionError, Error, Failure, Outcome};
 use crate::limits::Limits;
 use crate::link::SOFTWARE;

@@ -6,22 +6,24 @@
 #[cfg(test)]
 mod tests;
 
+use std::future::Future as _;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
 use bytes::BytesMut;
-use tokio::task::unconstrained;
-use tokio::time::{Sleep, sleep_until, timeout_at};
+use tokio::time::timeout_at;
 use tracing::debug;
 
 use super::core::{Core, Flushed};
 use super::input::Input;
 use super::io::{Read, Reader, Writable};
-use super::{Connection, Wakes, end_of, events, now, register};
+use super::{Connection, Wakes, events, register};
+use crate::clock::{end_of, now};
 use crate::error::ConnectionError;
 use crate::sync::Arc;
+use crate::timer::Timer;
 use crate::wire::Violation;
 
 /// The task that owns the reading side of a connection.
@@ -31,7 +33,7 @@ pub(crate) struct Task {
     reader: Reader,
     input: Input,
     writable: Option<Writable>,
-    timer: Option<Pin<Box<Sleep>>>,
+    timer: Option<Timer>,
     /// A flush was asked for, and the others have had their turn to add to it.
     yielded: bool,
     /// The last look at the core found nothing to do and the waker in its place.
@@ -167,9 +169,7 @@ impl Task {
     /// What the one timer of the connection is set to: one that fires too early costs a look
     /// at the clock, one that is moved for each call would cost every call.
     fn arm(&self, due: Option<Instant>) -> Option<Instant> {
-        let set = self.timer.as_ref().filter(|timer| !timer.is_elapsed());
-        let set = set.map(|timer| timer.deadline().into_std());
-        match (set, due) {
+        match (self.timer_at(), due) {
             (Some(set), Some(due)) => Some(set.min(due)),
             (set, due) => set.or(due),
         }
@@ -180,18 +180,22 @@ impl Task {
             self.timer = None;
             return Poll::Pending;
         };
-        let armed = armed.into();
-        match &mut self.timer {
+        if self.timer_at() == Some(armed) {
             // It has this task's waker already; most calls end here.
-            Some(timer) if timer.deadline() == armed && !timer.is_elapsed() => Poll::Pending,
-            Some(timer) => {
-                if timer.deadline() != armed {
-                    timer.as_mut().reset(armed);
-                }
-                poll_always(timer, cx)
-            }
-            none => poll_always(none.insert(Box::pin(sleep_until(armed))), cx),
+            return Poll::Pending;
         }
+        let timer = self.timer.get_or_insert_with(|| Timer::new(armed));
+        if timer.at() != armed {
+            timer.reset(armed);
+        }
+        Pin::new(timer).poll(cx)
+    }
+
+    /// When the timer will fire; `None` if it has, or soon will have. It says nothing of that
+    /// itself to a task that was woken by something else, and does not say it twice.
+    fn timer_at(&self) -> Option<Instant> {
+        let at = self.timer.as_ref()?.at();
+        (at > now()).then_some(at)
     }
 
     fn on_read(&mut self, read: std::io::Result<Read>) -> Result<(), ConnectionError> {
@@ -251,7 +255,7 @@ impl Task {
         let mut timed = next.into_iter().chain(self.input.rest_at());
         let in_time = timed.all(|next| core.armed.is_some_and(|armed| armed <= next));
         // One that has fired is armed no more, whatever the core says.
-        let fired = self.timer.as_ref().is_some_and(|timer| timer.is_elapsed());
+        let fired = self.timer.as_ref().is_some_and(|timer| timer.at() <= now);
         self.settled = !core.wanted && core.task.is_some() && in_time && !fired;
         drop(core);
         self.after(flushed, ended)?;
@@ -330,12 +334,6 @@ impl Connection {
         let each = [calls, write, core.drained_by];
         each.into_iter().flatten().min()
     }
-}
-
-/// Polls outside of tokio's budget: a timer that is not polled for want of budget has no waker,
-/// and nobody would poll it again.
-fn poll_always(timer: &mut Pin<Box<Sleep>>, cx: &mut Context<'_>) -> Poll<()> {
-    Pin::new(&mut unconstrained(timer.as_mut())).poll(cx)
 }
 
 /// Input in bytes from which on a large message is likely.

@@ -1,4 +1,4 @@
-//! The one reader of the clock below `conn`, and arithmetic that does not overflow.
+//! The one reader of the clock, and arithmetic that does not overflow.
 
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ pub(crate) fn end_of(now: Instant, patience: Duration) -> Instant {
     now.checked_add(patience).unwrap_or(now + FAR)
 }
 
-/// The time, from tokio's clock so that tests can drive it.
+/// The time, from tokio's clock, which a test that has paused it can drive.
 pub(crate) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }

@@ -1,0 +1,140 @@
+//! A timer outside of the runtime's wheel.
+//!
+//! While tokio has a timer, every `epoll_wait` carries a timeout, for which the kernel starts and
+//! cancels a timer of its own: a twentieth of a small call. Most deadlines are met before they
+//! fire, so a connection keeps one timer, moves it rarely, and leaves the waiting to the thread
+//! of `futures-timer`.
+//!
+//! In tests and with feature `testing` it is tokio's after all, whose clock can be paused.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use futures_timer::Delay;
+
+#[cfg(any(test, feature = "testing"))]
+use self::wheel::Sleep;
+use crate::clock::now;
+
+/// What waits for a [`Timer`].
+#[cfg(not(any(test, feature = "testing")))]
+type Sleep = Delay;
+
+/// Fires at a moment that can be moved.
+#[derive(Debug)]
+pub(crate) struct Timer<W = Sleep> {
+    at: Instant,
+    wait: W,
+}
+
+impl<W: Wait> Timer<W> {
+    pub(crate) fn new(at: Instant) -> Self {
+        let wait = W::start(at.saturating_duration_since(now()));
+        Self { at, wait }
+    }
+
+    /// When it fires.
+    pub(crate) const fn at(&self) -> Instant {
+        self.at
+    }
+
+    /// Moves it, also if it has fired. It must be polled then.
+    pub(crate) fn reset(&mut self, at: Instant) {
+        self.at = at;
+        self.wait.restart(at.saturating_duration_since(now()));
+    }
+}
+
+impl<W: Wait> Future for Timer<W> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        Pin::new(&mut self.wait).poll(cx)
+    }
+}
+
+/// Waits for so long, and again once that is over.
+pub(crate) trait Wait: Future<Output = ()> + Unpin {
+    fn start(wait: Duration) -> Self;
+    fn restart(&mut self, wait: Duration);
+}
+
+impl Wait for Delay {
+    fn start(wait: Duration) -> Self {
+        Self::new(wait)
+    }
+
+    fn restart(&mut self, wait: Duration) {
+        self.reset(wait);
+    }
+}
+
+/// Tokio's timer, driven by a clock that can be paused.
+#[cfg(any(test, feature = "testing"))]
+mod wheel {
+    use std::future::Future;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+    use std::time::Duration;
+
+    use tokio::task::unconstrained;
+    use tokio::time::Instant;
+
+    use super::Wait;
+
+    #[derive(Debug)]
+    pub(crate) struct Sleep(Pin<Box<tokio::time::Sleep>>);
+
+    impl Wait for Sleep {
+        fn start(wait: Duration) -> Self {
+            Self(Box::pin(tokio::time::sleep_until(Instant::now() + wait)))
+        }
+
+        fn restart(&mut self, wait: Duration) {
+            self.0.as_mut().reset(Instant::now() + wait);
+        }
+    }
+
+    impl Future for Sleep {
+        type Output = ();
+
+        /// Outside of tokio's budget: a timer that is not polled for want of budget has no
+        /// waker, and nobody would poll it again.
+        fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+            Pin::new(&mut unconstrained(self.0.as_mut())).poll(cx)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOON: Duration = Duration::from_millis(20);
+    const FAR: Duration = Duration::from_secs(3_600);
+
+    async fn fires_when_it_is_set_to<W: Wait>() {
+        let begun = now();
+        let mut timer = Timer::<W>::new(begun + FAR);
+        timer.reset(begun + SOON);
+        (&mut timer).await;
+        assert!(now() >= begun + SOON);
+        let again = now() + SOON;
+        timer.reset(again);
+        assert_eq!(timer.at(), again);
+        (&mut timer).await;
+        assert!(now() >= again);
+    }
+
+    #[tokio::test]
+    async fn the_timer_of_the_thread_fires_when_it_is_set_to() {
+        fires_when_it_is_set_to::<Delay>().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_timer_of_the_wheel_fires_when_it_is_set_to() {
+        fires_when_it_is_set_to::<Sleep>().await;
+    }
+}
