@@ -162,7 +162,7 @@ async fn within<T>(deadline: Instant, step: impl Future<Output = T>) -> Result<T
 
 async fn read(reader: &Reader, input: &mut BytesMut) -> Result<(), ConnectionError> {
     input.reserve(1024);
-    let read = poll_fn(|cx| reader.poll_read(cx, input)).await?;
+    let read = poll_fn(|cx| reader.poll_first(cx, input)).await?;
     heard(read, input)
 }
 
@@ -226,6 +226,11 @@ fn lost(error: io::Error) -> HandshakeError {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use std::io::IoSlice;
+    use std::os::fd::{AsRawFd, OwnedFd};
+
+    use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
+
     use super::*;
     use crate::conn::io::open;
     use crate::wire::Greeted;
@@ -241,6 +246,40 @@ pub(crate) mod tests {
         let (_, mut out) = greeted.welcome(&local, [1; 16], [2; 16]);
         out.unsplit(turn_away(true, 17, "too slow"));
         out
+    }
+
+    /// Connected sockets; descriptors were sent from the second to the first, with some bytes.
+    pub(crate) fn given_descriptors(bytes: &[u8]) -> (OwnedFd, OwnedFd) {
+        let (near, far) = crate::sys::socket_pair().unwrap();
+        let fds = [far.as_raw_fd()];
+        let rights = [ControlMessage::ScmRights(&fds)];
+        let parts = [IoSlice::new(bytes)];
+        let sent = sendmsg::<()>(far.as_raw_fd(), &parts, &rights, MsgFlags::empty(), None);
+        assert_eq!(sent, Ok(bytes.len()));
+        (near, far)
+    }
+
+    #[tokio::test]
+    async fn descriptors_that_were_sent_before_the_kernel_refuses_them_are_found() {
+        // [TRN-3]
+        let local = Local::default();
+        for bytes in [&said()[..], &[0; 4]] {
+            let (near, _far) = given_descriptors(bytes);
+            let (reader, writer) = open(near).unwrap();
+            let told = connect(&reader, &writer, &local, || Ok(())).await;
+            assert_eq!(lost_by(&told.map(drop)), Some(Violation::Descriptors));
+            let (near, _far) = given_descriptors(bytes);
+            let (reader, writer) = open(near).unwrap();
+            let told = accept(&reader, &writer, &local, [7; 16]).await;
+            assert_eq!(lost_by(&told.map(drop)), Some(Violation::Descriptors));
+        }
+    }
+
+    fn lost_by(result: &Result<(), HandshakeError>) -> Option<Violation> {
+        match result {
+            Err(HandshakeError::Lost(ConnectionError::Violation(violation))) => Some(*violation),
+            _ => None,
+        }
     }
 
     #[tokio::test]

@@ -103,7 +103,7 @@ impl Shake {
             return Err(Violation::HandshakeTimeout.into());
         }
         self.input.reserve(READ);
-        heard(receive(&self.socket, &mut self.input)?, &self.input)
+        heard(receive(&self.socket, &mut self.input, false)?, &self.input)
     }
 
     /// Whether there was time to wait.
@@ -122,7 +122,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::handshake::tests::said;
+    use crate::handshake::tests::{given_descriptors, said};
     use crate::policy::Policy;
     use crate::sys::socket_pair;
 
@@ -151,7 +151,7 @@ mod tests {
         while input.len() < len {
             sys::poll(socket.as_fd(), Interest::Read, None).unwrap();
             input.reserve(READ);
-            sys::receive(socket.as_fd(), &mut input).unwrap();
+            sys::receive(socket.as_fd(), &mut input, false).unwrap();
         }
         input
     }
@@ -169,6 +169,18 @@ mod tests {
             }
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn descriptors_that_were_sent_before_the_kernel_refuses_them_are_found() {
+        // [TRN-3]
+        let (near, _far) = given_descriptors(&said());
+        sys::refuse_descriptors(&near);
+        let error = shake(near, Duration::from_secs(60));
+        assert!(matches!(
+            error,
+            HandshakeError::Lost(ConnectionError::Violation(Violation::Descriptors))
+        ));
     }
 
     #[test]

@@ -27,7 +27,11 @@ pub(crate) enum Writer {
 /// time the peer takes data, which would wake this task twice for every call.
 #[derive(Debug)]
 pub(crate) enum Reader {
-    Socket(AsyncFd<Arc<OwnedFd>>),
+    Socket {
+        socket: AsyncFd<Arc<OwnedFd>>,
+        /// The kernel does not let the peer attach descriptors any more.
+        refuses: bool,
+    },
     #[cfg(any(test, feature = "testing"))]
     Memory(Arc<MemoryEnd>),
 }
@@ -57,9 +61,10 @@ pub(crate) enum Read {
 }
 
 pub(crate) fn open(socket: OwnedFd) -> io::Result<(Reader, Writer)> {
-    let socket = Arc::new(socket);
-    let reader = sys::readable(Arc::clone(&socket))?;
-    Ok((Reader::Socket(reader), Writer::Socket(socket)))
+    let refuses = sys::refuse_descriptors(&socket);
+    let writer = Arc::new(socket);
+    let socket = sys::readable(Arc::clone(&writer))?;
+    Ok((Reader::Socket { socket, refuses }, Writer::Socket(writer)))
 }
 
 impl Writer {
@@ -122,7 +127,21 @@ impl Reader {
         buffer: &mut BytesMut,
     ) -> Poll<io::Result<Read>> {
         match self {
-            Self::Socket(socket) => poll_socket(socket, cx, buffer),
+            Self::Socket { socket, refuses } => poll_socket(socket, cx, buffer, *refuses),
+            #[cfg(any(test, feature = "testing"))]
+            Self::Memory(end) => end.poll_read(cx, buffer).map(Ok),
+        }
+    }
+
+    /// [`Self::poll_read`] in a handshake: the peer may have attached descriptors before the
+    /// kernel was told to refuse them. What comes behind the handshake is younger.
+    pub(crate) fn poll_first(
+        &self,
+        cx: &mut Context<'_>,
+        buffer: &mut BytesMut,
+    ) -> Poll<io::Result<Read>> {
+        match self {
+            Self::Socket { socket, .. } => poll_socket(socket, cx, buffer, false),
             #[cfg(any(test, feature = "testing"))]
             Self::Memory(end) => end.poll_read(cx, buffer).map(Ok),
         }
@@ -133,10 +152,11 @@ fn poll_socket(
     socket: &AsyncFd<Arc<OwnedFd>>,
     cx: &mut Context<'_>,
     buffer: &mut BytesMut,
+    refuses: bool,
 ) -> Poll<io::Result<Read>> {
     loop {
         let mut guard = ready!(socket.poll_read_ready(cx))?;
-        let read = receive(guard.get_inner(), buffer)?;
+        let read = receive(guard.get_inner(), buffer, refuses)?;
         if matches!(read, Read::Drained | Read::Empty) {
             guard.clear_ready();
         }
@@ -148,10 +168,14 @@ fn poll_socket(
 
 /// A read that leaves room has drained the socket: a Unix stream read stops early only
 /// where descriptors are attached (unix_stream_read_generic), and those end the connection.
-pub(crate) fn receive(socket: &Arc<OwnedFd>, buffer: &mut BytesMut) -> io::Result<Read> {
+pub(crate) fn receive(
+    socket: &Arc<OwnedFd>,
+    buffer: &mut BytesMut,
+    refuses: bool,
+) -> io::Result<Read> {
     let room = buffer.capacity() - buffer.len();
     loop {
-        return match sys::receive(socket.as_fd(), buffer) {
+        return match sys::receive(socket.as_fd(), buffer, refuses) {
             Ok(received) if received.stray_descriptors => Ok(Read::Descriptors),
             Ok(received) if received.bytes == 0 => Ok(Read::Eof),
             Ok(received) if received.bytes < room => Ok(Read::Drained),

@@ -14,7 +14,7 @@ use nix::sys::stat::{Mode, SFlag, fchmod, lstat};
 
 #[cfg(test)]
 use super::unix::check;
-use super::unix::{OwnsDescriptor, receive_message, send_now, socket_option};
+use super::unix::{OwnsDescriptor, receive_bytes, receive_message, send_now, socket_option};
 use super::{Identity, Platform, Received};
 
 pub(crate) const PLATFORM: Platform = Platform::Linux;
@@ -39,6 +39,19 @@ const FLAGS: SockFlag = SockFlag::SOCK_NONBLOCK.union(SockFlag::SOCK_CLOEXEC);
 const SUN_PATH: usize = 107;
 /// socket(7); the libc crate does not have it.
 const SO_PEERGROUPS: libc::c_int = 59;
+/// include/uapi/asm-generic/socket.h; the libc crate does not have it.
+const SO_PASSRIGHTS: libc::c_int = 83;
+
+#[derive(Clone, Copy, Debug)]
+struct PassRights;
+
+nix::setsockopt_impl!(
+    PassRights,
+    libc::SOL_SOCKET,
+    SO_PASSRIGHTS,
+    bool,
+    sockopt::SetBool
+);
 
 /// A new Unix stream socket, non-blocking and closed on exec.
 pub(crate) fn stream_socket() -> io::Result<OwnedFd> {
@@ -109,9 +122,26 @@ pub(crate) fn accept(socket: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// One non-blocking receive into the spare capacity of `buf`; descriptors sent along are closed and reported.
+/// Has the kernel refuse descriptors that the peer sends from now on; `false` before Linux 6.16 (SO_PASSRIGHTS).
+pub(crate) fn refuse_descriptors(socket: &OwnedFd) -> bool {
+    socket::setsockopt(socket, PassRights, &false).is_ok()
+}
+
+/// One non-blocking receive into the spare capacity of `buf`; descriptors sent along are closed and reported. Where they are
+/// `refused`, none need be looked for: recvmsg costs a fourth of a microsecond more than recv.
 #[inline]
-pub(crate) fn receive(fd: BorrowedFd<'_>, buf: &mut BytesMut) -> io::Result<Received> {
+pub(crate) fn receive(
+    fd: BorrowedFd<'_>,
+    buf: &mut BytesMut,
+    refused: bool,
+) -> io::Result<Received> {
+    if refused {
+        let bytes = receive_bytes(fd, buf, libc::MSG_DONTWAIT)?;
+        return Ok(Received {
+            bytes,
+            stray_descriptors: false,
+        });
+    }
     // Without room for control data the kernel drops descriptors itself and says so (net/core/scm.c scm_detach_fds).
     let message = receive_message(
         fd,

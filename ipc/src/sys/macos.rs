@@ -136,9 +136,18 @@ pub(crate) fn accept(socket: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     Ok(fd)
 }
 
+/// Has the kernel refuse descriptors; this one cannot.
+pub(crate) const fn refuse_descriptors(_socket: &OwnedFd) -> bool {
+    false
+}
+
 /// One non-blocking receive into the spare capacity of `buf`; descriptors sent along are closed and reported.
 #[inline]
-pub(crate) fn receive(fd: BorrowedFd<'_>, buf: &mut BytesMut) -> io::Result<Received> {
+pub(crate) fn receive(
+    fd: BorrowedFd<'_>,
+    buf: &mut BytesMut,
+    _refused: bool,
+) -> io::Result<Received> {
     let mut control = [0; CONTROL_WORDS];
     let message = receive_message(fd, buf, &mut control, libc::MSG_DONTWAIT)?;
     if message.control_bytes == 0 && message.flags & libc::MSG_CTRUNC == 0 {

@@ -146,6 +146,29 @@ pub(super) fn receive_message(
     })
 }
 
+/// Receives into the spare capacity of `buf`, without control data.
+pub(super) fn receive_bytes(
+    fd: BorrowedFd<'_>,
+    buf: &mut BytesMut,
+    flags: libc::c_int,
+) -> io::Result<usize> {
+    let spare = buf.spare_capacity_mut();
+    let (at, room) = (spare.as_mut_ptr().cast(), spare.len());
+    let bytes = loop {
+        // SAFETY: `fd` is open; `at` points to `room` writable bytes.
+        let rc = unsafe { libc::recv(fd.as_raw_fd(), at, room, flags) };
+        match usize::try_from(rc) {
+            Ok(bytes) => break bytes,
+            Err(_) if Errno::last() == Errno::EINTR => {}
+            Err(_) => return Err(io::Error::last_os_error()),
+        }
+    };
+    let len = buf.len() + bytes;
+    // SAFETY: the kernel wrote `bytes` bytes at the start of the spare capacity, and no more than fit.
+    unsafe { buf.set_len(len) };
+    Ok(bytes)
+}
+
 /// A length whose type differs from system to system.
 fn size(len: impl TryInto<usize>) -> usize {
     len.try_into().unwrap_or(usize::MAX)
@@ -212,7 +235,7 @@ mod tests {
 
     use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 
-    use super::super::{Received, receive, send, socket_pair};
+    use super::super::{Received, receive, refuse_descriptors, send, socket_pair};
     use super::*;
 
     fn plain(bytes: usize) -> Received {
@@ -226,18 +249,21 @@ mod tests {
     fn what_is_sent_is_appended_and_the_end_is_zero_bytes() {
         let (left, right) = socket_pair().unwrap();
         let mut buffer = BytesMut::with_capacity(16);
-        let empty = receive(right.as_fd(), &mut buffer).unwrap_err();
+        let empty = receive(right.as_fd(), &mut buffer, false).unwrap_err();
         assert_eq!(empty.kind(), ErrorKind::WouldBlock);
         for part in [&b"hello "[..], b"world"] {
             assert_eq!(send(left.as_fd(), part).unwrap(), part.len());
             assert_eq!(
-                receive(right.as_fd(), &mut buffer).unwrap(),
+                receive(right.as_fd(), &mut buffer, false).unwrap(),
                 plain(part.len())
             );
         }
         assert_eq!(&buffer[..], b"hello world");
         drop(left);
-        assert_eq!(receive(right.as_fd(), &mut buffer).unwrap(), plain(0));
+        assert_eq!(
+            receive(right.as_fd(), &mut buffer, false).unwrap(),
+            plain(0)
+        );
     }
 
     #[test]
@@ -246,7 +272,10 @@ mod tests {
         send(left.as_fd(), &[7; 100]).unwrap();
         let mut buffer = BytesMut::with_capacity(64);
         let room = buffer.capacity();
-        assert_eq!(receive(right.as_fd(), &mut buffer).unwrap(), plain(room));
+        assert_eq!(
+            receive(right.as_fd(), &mut buffer, false).unwrap(),
+            plain(room)
+        );
         assert_eq!((buffer.len(), buffer.capacity()), (room, room));
     }
 
@@ -266,7 +295,7 @@ mod tests {
         .unwrap();
         drop(writer);
         let mut buffer = BytesMut::with_capacity(16);
-        let received = receive(right.as_fd(), &mut buffer).unwrap();
+        let received = receive(right.as_fd(), &mut buffer, false).unwrap();
         assert_eq!(
             received,
             Received {
@@ -276,6 +305,26 @@ mod tests {
         );
         // Its last write end is closed, or this would wait for ever.
         assert_eq!(nix::unistd::read(&reader, &mut [0]), Ok(0));
+    }
+
+    #[test]
+    fn descriptors_cannot_be_sent_to_who_refuses_them() {
+        let (left, right) = socket_pair().unwrap();
+        if !refuse_descriptors(&right) {
+            println!("skipped: this kernel does not refuse descriptors (Linux before 6.16, macOS)");
+            return;
+        }
+        let fds = [left.as_raw_fd()];
+        let rights = [ControlMessage::ScmRights(&fds)];
+        let bytes = [IoSlice::new(b"x")];
+        let sent = sendmsg::<()>(left.as_raw_fd(), &bytes, &rights, MsgFlags::empty(), None);
+        assert_eq!(sent, Err(Errno::EPERM));
+        send(left.as_fd(), b"plain").unwrap();
+        let mut buffer = BytesMut::with_capacity(16);
+        assert_eq!(receive(right.as_fd(), &mut buffer, true).unwrap(), plain(5));
+        assert_eq!(&buffer[..], b"plain");
+        let empty = receive(right.as_fd(), &mut buffer, true).unwrap_err();
+        assert_eq!(empty.kind(), ErrorKind::WouldBlock);
     }
 
     #[test]

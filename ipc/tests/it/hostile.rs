@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use ipc::wire::messages::{CallHead, Cancel, Confirm, Credit, Ping};
@@ -195,29 +196,33 @@ fn a_peer_that_dribbles_is_dropped_in_time() {
 fn descriptors_are_refused_before_and_after_the_handshake() {
     // [TRN-1] [TRN-3]
     let host = Host::new();
-    let mut given = Vec::new();
-    breaks(&host, Violation::Descriptors, |peer| {
-        given.push(peer.attach(&frame(Kind::Ping, 0, Flags::NONE, &[])));
-    });
-    breaks_early(&host, Violation::Descriptors, |peer| {
-        given.push(peer.attach(&PREFACE));
-    });
-    breaks_early(&host, Violation::Descriptors, |peer| {
-        given.push(peer.attach(&greeting(generous())));
-    });
+    let given = [
+        attached(host.peer(), &frame(Kind::Ping, 0, Flags::NONE, &[]), false),
+        attached(host.stranger(), &PREFACE, true),
+        attached(host.stranger(), &greeting(generous()), true),
+    ];
     let mut peer = host.stranger();
     peer.greet(generous());
     let nonce = peer.welcomed().nonce;
     let confirm = Confirm { nonce }.encode_to_vec();
-    given.push(peer.attach(&frame(Kind::Confirm, 0, Flags::NONE, &confirm)));
-    assert_eq!(peer.closed_with(), Violation::Descriptors.code());
+    let last = attached(peer, &frame(Kind::Confirm, 0, Flags::NONE, &confirm), false);
     host.is_unharmed();
     // Nobody kept the other end.
-    for mut kept in given {
+    for mut kept in given.into_iter().chain([last]).flatten() {
         kept.set_read_timeout(Some(Duration::from_secs(60)))
             .unwrap();
         assert_eq!(kept.read(&mut [0]).unwrap(), 0);
     }
+}
+
+/// Sends bytes with a descriptor, for which the peer is sent away, if the kernel lets it.
+fn attached(mut peer: Raw, bytes: &[u8], early: bool) -> Option<UnixStream> {
+    let kept = peer.attach(bytes)?;
+    if early {
+        peer.preface();
+    }
+    assert_eq!(peer.closed_with(), Violation::Descriptors.code());
+    Some(kept)
 }
 
 #[test]

@@ -223,19 +223,3 @@ fn a_server_that_reads_nothing_and_never_stops_sending_is_left() {
     client_of(pours, async |client| drop(client));
     blocking_client_of(pours, drop);
 }
-
-#[test]
-fn a_server_that_attaches_descriptors_to_its_welcome_is_told() {
-    // [TRN-3] [ERR-1]
-    let serve = |raw: &mut Raw| {
-        raw.preface();
-        raw.until(Kind::Hello);
-        let welcome = welcome().encode_to_vec();
-        let welcome = frame(Kind::Welcome, 0, Flags::NONE, &welcome);
-        drop(raw.attach(&[&PREFACE[..], &welcome].concat()));
-        assert_eq!(raw.closed_with(), Violation::Descriptors.code());
-    };
-    meet(serve, |error| {
-        assert_eq!(lost_by(&error), Some(Violation::Descriptors));
-    });
-}

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use ipc::wire::messages::{CallHead, Confirm, End, GoAway, Hello, PeerLimits, Welcome};
 use ipc::wire::{Flags, HEADER_LEN, Header, Kind};
 use ipc::{Client, Limits, Method};
+use nix::errno::Errno;
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use prost::Message;
 use tokio::runtime::{Builder, Runtime};
@@ -139,15 +140,18 @@ impl Raw {
         self.frame(Kind::Confirm, 0, Flags::NONE, &confirm);
     }
 
-    /// Sends bytes with a descriptor attached, and gives the other end of that.
-    pub(crate) fn attach(&self, bytes: &[u8]) -> UnixStream {
+    /// Sends bytes with a descriptor attached, and gives the other end of that; `None` if the
+    /// kernel refuses, because the receiver has told it to.
+    pub(crate) fn attach(&self, bytes: &[u8]) -> Option<UnixStream> {
         let (kept, given) = UnixStream::pair().unwrap();
         let fds = [given.as_raw_fd()];
         let control = [ControlMessage::ScmRights(&fds)];
         let data = [IoSlice::new(bytes)];
         let socket = self.socket.as_raw_fd();
-        sendmsg::<()>(socket, &data, &control, MsgFlags::empty(), None).unwrap();
-        kept
+        match sendmsg::<()>(socket, &data, &control, MsgFlags::empty(), None) {
+            Err(Errno::EPERM) => None,
+            sent => sent.map(|_| Some(kept)).unwrap(),
+        }
     }
 
     /// Calls a method with a whole request.

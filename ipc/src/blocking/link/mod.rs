@@ -33,6 +33,8 @@ use crate::wire::{Encode, Engine, Key, Local, Side, Violation, Whole};
 /// A connection without a task.
 pub(super) struct Link {
     socket: Arc<OwnedFd>,
+    /// The kernel does not let the peer attach descriptors any more.
+    refuses: bool,
     core: Core,
     input: BytesMut,
     /// When the socket was last looked at.
@@ -56,6 +58,7 @@ impl Link {
             services: Vec::new(),
             software: SOFTWARE.into(),
         };
+        let refuses = sys::refuse_descriptors(&socket);
         let mut shake = Shake {
             socket: Arc::new(socket),
             input: BytesMut::new(),
@@ -66,6 +69,7 @@ impl Link {
         let writer = Writer::Socket(Arc::clone(&socket));
         Ok(Self {
             socket,
+            refuses,
             core: Core::new(Engine::new(Side::Connecting, &limits, &established), writer),
             input,
             looked: now(),
@@ -256,7 +260,7 @@ impl Link {
     ) -> Result<(), ConnectionError> {
         sys::poll(self.socket.as_fd(), interest, timeout)?;
         self.input.reserve(READ);
-        match receive(&self.socket, &mut self.input)? {
+        match receive(&self.socket, &mut self.input, self.refuses)? {
             Read::Eof => {
                 self.core.engine.handle_eof(&self.input)?;
                 return Err(ConnectionError::Closed);

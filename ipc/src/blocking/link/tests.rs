@@ -30,6 +30,7 @@ fn with_limits(socket: OwnedFd, out: impl Into<OwnedFd>, limits: Limits) -> Link
         ..Established::default()
     };
     Link {
+        refuses: false,
         peer: Peer::of(&socket).unwrap(),
         socket: Arc::new(socket),
         core: Core::new(
@@ -140,7 +141,7 @@ async fn time_in_which_nobody_writes_is_not_held_against_the_peer() {
     assert_eq!(link.write(), Flushed::Blocked);
     tokio::time::advance(link.limits.write * 2).await;
     let mut taken = BytesMut::with_capacity(1 << 20);
-    while sys::receive(far.as_fd(), &mut taken).is_ok() {
+    while sys::receive(far.as_fd(), &mut taken, false).is_ok() {
         taken.clear();
     }
     sys::send(far.as_fd(), &message(1)).unwrap();
@@ -152,7 +153,7 @@ async fn time_in_which_nobody_writes_is_not_held_against_the_peer() {
 fn all(far: &OwnedFd) -> Option<BytesMut> {
     let mut said = BytesMut::new();
     said.reserve(READ);
-    while sys::receive(far.as_fd(), &mut said).ok()?.bytes > 0 {
+    while sys::receive(far.as_fd(), &mut said, false).ok()?.bytes > 0 {
         said.reserve(READ);
     }
     Some(said)

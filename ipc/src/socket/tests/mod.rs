@@ -61,7 +61,7 @@ async fn serves(listener: &Listener, path: &SocketPath) -> bool {
 
 fn is_at_end(client: &OwnedFd) -> bool {
     let mut buffer = bytes::BytesMut::with_capacity(1);
-    sys::receive(client.as_fd(), &mut buffer).is_ok_and(|received| received.bytes == 0)
+    sys::receive(client.as_fd(), &mut buffer, false).is_ok_and(|received| received.bytes == 0)
 }
 
 const CHILD: &str = "IPC_TEST_CHILD";

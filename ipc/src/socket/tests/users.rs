@@ -42,7 +42,7 @@ async fn the_user_who_connects_is_the_peer_and_is_refused_before_a_byte_is_read(
     assert_eq!(denied.uid(), 1001);
     assert_eq!(denied.rule(), "(root or same user)");
     let mut buffer = bytes::BytesMut::with_capacity(64);
-    sys::receive(accepted.fd.as_fd(), &mut buffer).unwrap();
+    sys::receive(accepted.fd.as_fd(), &mut buffer, false).unwrap();
     assert_eq!(&buffer[..], b"let me in");
 
     let admitted = Policy::user(1001).resolve().unwrap().check(peer).unwrap();

@@ -31,7 +31,7 @@ async fn is_served_by_us(path: &SocketPath) -> bool {
     let answer = async {
         let mut ready = client.readable().await.unwrap();
         ready
-            .try_io(|client| sys::receive(client.get_ref().as_fd(), &mut buffer))
+            .try_io(|client| sys::receive(client.get_ref().as_fd(), &mut buffer, false))
             .is_ok_and(|read| read.is_ok())
     };
     tokio::time::timeout(Duration::from_millis(20), answer)
