@@ -13,9 +13,15 @@ pub(crate) enum Error {
     },
     #[error("the {role} process {what}")]
     Process { role: &'static str, what: String },
-    #[error("an answer differs from its request")]
-    Differs,
-    #[error("a call failed")]
+    #[error("{0} is not supported")]
+    Unsupported(&'static str),
+    #[error("the process that started this one has gone")]
+    Abandoned,
+    #[error("a caller ended before its time")]
+    Task(#[source] tokio::task::JoinError),
+    #[error("a call failed: {0}")]
+    Failed(String),
+    #[error("ipc failed")]
     Ipc(#[from] ipc::Error),
     #[error("the socket path cannot be used")]
     Path(#[from] ipc::PathError),

@@ -1,208 +1,203 @@
-//! The client process of a measurement, and what it measures.
+//! The client process of a measurement, and how it talks with the one that started it.
+//!
+//! It connects, says that it is ready, waits for the word to go, tells from time to time what it
+//! has counted, and in the end what it has used. Its connections stay until its standard input
+//! ends, so that memory can be weighed.
 
+use std::io::BufRead as _;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
 
 use crate::clock::now;
 use crate::error::Error;
-use crate::rpc::Flavor;
-use crate::serve::Transport;
-use crate::{output, rpc, socket};
+use crate::meter::{Counts, Meter, Part, Plan};
+use crate::pace::Pace;
+use crate::usage::Usage;
+use crate::workload::{Target, Workload};
+use crate::{machine, output};
 
 /// A client of one transport.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[arg(long)]
-    transport: Transport,
-    #[arg(long)]
     socket: PathBuf,
+    /// As JSON
     #[arg(long)]
-    runtime: Flavor,
-    #[arg(long)]
-    payload: usize,
-    #[arg(long)]
-    in_flight: usize,
-    #[arg(long)]
-    no_deadline: bool,
-    /// Seconds that are measured, after a warm-up
-    #[arg(long)]
-    seconds: Option<f64>,
-    /// Calls to make without a warm-up, instead of a time
-    #[arg(long)]
-    calls: Option<u64>,
+    workload: String,
 }
 
-/// What a client prints when it is done. Times are in nanoseconds.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Measured {
-    pub(crate) calls: u64,
-    pub(crate) seconds: f64,
-    pub(crate) p50: u64,
-    pub(crate) p90: u64,
-    pub(crate) p99: u64,
-    pub(crate) p999: u64,
-    pub(crate) max: u64,
+/// What a client prints, a line each.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Said {
+    /// All connections are there.
+    Ready,
+    /// What was counted since the last tick, and the number of this one.
+    Tick(usize, Counts),
+    /// What was counted since the last of them.
+    Rest(Counts),
+    /// What was used from the end of the warm-up until the last call had ended, and how many
+    /// seconds that took.
+    Done(Usage, f64),
 }
 
-/// Time before the measured part: caches, branch predictors and buffers settle.
-const WARM_UP: Duration = Duration::from_millis(200);
-/// The deadline each call carries unless it is told not to.
-const DEADLINE: Duration = Duration::from_secs(10);
-
-pub(crate) fn load(args: &Args) -> Result<(), Error> {
-    let measured = match args.transport {
-        Transport::Raw => {
-            let meter = Meter::new(args, 0);
-            socket::load(&args.socket, args.in_flight, meter)?.measured()
-        }
-        Transport::Ipc => args.runtime.build()?.block_on(calls(args))?,
-    };
-    output::print(&serde_json::to_string(&measured)?)
-}
-
-async fn calls(args: &Args) -> Result<Measured, Error> {
-    let deadline = (!args.no_deadline).then_some(DEADLINE);
-    let client = rpc::connect(&args.socket, deadline).await?;
-    let mut tasks = tokio::task::JoinSet::new();
-    for seed in 0..args.in_flight {
-        tasks.spawn(rpc::calls(client.clone(), Meter::new(args, seed)));
+pub(crate) fn load(args: Args) -> Result<(), Error> {
+    machine::raise_descriptors()?;
+    let workload = serde_json::from_str::<Workload>(&args.workload)?;
+    if workload.rate.is_some() {
+        machine::sharpen_timers();
     }
-    let mut total: Option<Meter> = None;
-    while let Some(done) = tasks.join_next().await {
-        let ended = |error: tokio::task::JoinError| Error::Process {
-            role: "client",
-            what: error.to_string(),
-        };
-        let meter = done.map_err(ended)??;
-        total = Some(match total {
-            Some(total) => total.join(&meter),
-            None => meter,
+    let (transport, target) = (workload.transport, workload.target(args.socket));
+    let control = Control::new();
+    transport.load(Load {
+        workload,
+        target,
+        control,
+    })
+}
+
+/// What a calling half is given.
+pub(crate) struct Load {
+    pub(crate) workload: Workload,
+    pub(crate) target: Target,
+    pub(crate) control: Control,
+}
+
+/// The two words of the process that started this one.
+pub(crate) struct Control {
+    go: oneshot::Receiver<()>,
+    stop: oneshot::Receiver<()>,
+}
+
+impl Control {
+    fn new() -> Self {
+        let (say_go, go) = oneshot::channel();
+        let (say_stop, stop) = oneshot::channel::<()>();
+        thread::spawn(move || {
+            let mut lines = std::io::stdin().lock().lines();
+            if lines.next().is_some() && say_go.send(()).is_ok() {
+                lines.for_each(drop);
+            }
+            drop(say_stop);
         });
+        Self { go, stop }
     }
-    Ok(total.map(Meter::measured).unwrap_or_default())
+
+    /// Says that all connections are there, waits until others are ready too, and starts the
+    /// clock for so many callers.
+    pub(crate) async fn begin(self, workload: &Workload, callers: usize) -> Result<Run, Error> {
+        say(&Said::Ready)?;
+        self.go.await.map_err(|_| Error::Abandoned)?;
+        let run = Run::start(workload, callers, self.stop)?;
+        if run.meter.pace.is_some() {
+            let meter = Arc::clone(&run.meter);
+            thread::spawn(move || meter.pace.as_ref().map(Pace::release));
+        }
+        Ok(run)
+    }
+
+    /// The same, blocking.
+    pub(crate) fn begin_blocking(self, workload: &Workload, callers: usize) -> Result<Run, Error> {
+        say(&Said::Ready)?;
+        self.go.blocking_recv().map_err(|_| Error::Abandoned)?;
+        Run::start(workload, callers, self.stop)
+    }
 }
 
-/// Makes requests, times calls and checks answers for one caller.
-pub(crate) struct Meter {
-    template: Vec<u8>,
-    number: u64,
-    plan: Plan,
-    begun: Instant,
-    histogram: Histogram<u64>,
-    calls: u64,
+/// A measurement that goes on.
+pub(crate) struct Run {
+    pub(crate) meter: Arc<Meter>,
+    before: Before,
+    stop: oneshot::Receiver<()>,
 }
 
-/// When to stop, and what counts.
-#[derive(Clone, Copy)]
-enum Plan {
-    /// Calls that begin from `from` on and before `until`.
-    Time { from: Instant, until: Instant },
-    /// So many calls.
-    Count(u64),
+/// Who knows what had been used when the measured part began.
+enum Before {
+    Known(Usage),
+    /// A thread that looks when the warm-up is over.
+    Watched(JoinHandle<Result<Usage, Error>>),
 }
 
-impl Meter {
-    fn new(args: &Args, seed: usize) -> Self {
-        let begun = now();
-        let plan = match (args.calls, args.seconds) {
-            (Some(calls), _) => {
-                let callers = u64::try_from(args.in_flight.max(1)).unwrap_or(u64::MAX);
-                Plan::Count(match args.transport {
-                    Transport::Raw => calls,
-                    Transport::Ipc => calls / callers,
-                })
-            }
-            (None, seconds) => {
-                let from = begun + WARM_UP;
-                let measured = Duration::from_secs_f64(seconds.unwrap_or(1.0));
-                Plan::Time {
-                    from,
-                    until: from + measured,
-                }
+impl Run {
+    fn start(
+        workload: &Workload,
+        callers: usize,
+        stop: oneshot::Receiver<()>,
+    ) -> Result<Self, Error> {
+        let meter = Arc::new(Meter::new(workload, callers, now()));
+        let before = match meter.plan {
+            Plan::Count { .. } => Before::Known(Usage::now()?),
+            Plan::Time { from, until } => {
+                let meter = Arc::clone(&meter);
+                Before::Watched(thread::spawn(move || watch(&meter, from, until)))
             }
         };
-        Self {
-            template: (0..=u8::MAX).cycle().take(args.payload).collect(),
-            number: u64::try_from(seed).unwrap_or_default() << 40,
-            plan,
-            begun,
-            histogram: Histogram::new(3).expect("3 significant digits are allowed"),
-            calls: 0,
-        }
+        Ok(Self {
+            meter,
+            before,
+            stop,
+        })
     }
 
-    /// Whether another call should be made.
-    pub(crate) fn goes_on(&self) -> bool {
-        match self.plan {
-            Plan::Time { until, .. } => self.begun < until,
-            Plan::Count(count) => self.calls < count,
-        }
-    }
-
-    /// A payload unlike the one before.
-    pub(crate) fn request(&mut self) -> Bytes {
-        self.number += 1;
-        for (byte, number) in self.template.iter_mut().zip(self.number.to_le_bytes()) {
-            *byte = number;
-        }
-        Bytes::copy_from_slice(&self.template)
-    }
-
-    /// Starts the clock.
-    pub(crate) fn begin(&mut self) -> Instant {
-        self.begun = now();
-        self.begun
-    }
-
-    /// Counts a call that took so long, and checks its answer.
-    pub(crate) fn end(
-        &mut self,
-        took: Duration,
-        request: &[u8],
-        reply: &[u8],
-    ) -> Result<(), Error> {
-        if request != reply {
-            return Err(Error::Differs);
-        }
-        if let Plan::Time { from, until } = self.plan
-            && (self.begun < from || self.begun >= until)
-        {
-            return Ok(());
-        }
-        self.calls += 1;
-        self.histogram
-            .record(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX))
-            .expect("a histogram that resizes itself takes any value");
+    /// Tells what is left to tell, once all callers are done; returns when the connections are
+    /// no longer wanted.
+    pub(crate) async fn end(self) -> Result<(), Error> {
+        let stop = self.told()?;
+        stop.await.ok();
         Ok(())
     }
 
-    /// Adds what another caller of the same measurement found.
-    fn join(mut self, other: &Self) -> Self {
-        self.calls += other.calls;
-        self.histogram
-            .add(&other.histogram)
-            .expect("a histogram of the same kind, which resizes itself");
-        self
+    /// The same, blocking.
+    pub(crate) fn end_blocking(self) -> Result<(), Error> {
+        let stop = self.told()?;
+        stop.blocking_recv().ok();
+        Ok(())
     }
 
-    pub(crate) fn measured(self) -> Measured {
-        let seconds = match self.plan {
-            Plan::Time { from, until } => until - from,
-            Plan::Count(_) => Duration::ZERO,
+    fn told(self) -> Result<oneshot::Receiver<()>, Error> {
+        let before = match self.before {
+            Before::Known(before) => before,
+            Before::Watched(watching) => watching.join().expect("watching does not panic")?,
         };
-        let at = |quantile| self.histogram.value_at_quantile(quantile);
-        Measured {
-            calls: self.calls,
-            seconds: seconds.as_secs_f64(),
-            p50: at(0.5),
-            p90: at(0.9),
-            p99: at(0.99),
-            p999: at(0.999),
-            max: self.histogram.max(),
-        }
+        let used = Usage::now()?.since(before);
+        let took = now() - self.meter.plan.from();
+        let mut rest = Part::default();
+        self.meter.take(&mut rest, &mut Part::default());
+        say(&Said::Rest(rest.counts()))?;
+        say(&Said::Done(used, took.as_secs_f64()))?;
+        Ok(self.stop)
     }
+}
+
+/// Tells at each tick what was counted, and at the end what had been used when the first began.
+fn watch(meter: &Meter, from: Instant, until: Instant) -> Result<Usage, Error> {
+    let sleep_until = |at: Instant| thread::sleep(at.saturating_duration_since(now()));
+    sleep_until(from);
+    let before = Usage::now()?;
+    let (count, each) = ticks(until - from);
+    let [mut part, mut spare] = [Part::default(), Part::default()];
+    let mut at = from;
+    for tick in 0..count {
+        at += each;
+        sleep_until(at);
+        meter.take(&mut part, &mut spare);
+        say(&Said::Tick(tick, part.counts()))?;
+        part.clear();
+    }
+    Ok(before)
+}
+
+/// How many intervals a time line has, and how long each is: a second, or a tenth of the whole.
+pub(crate) fn ticks(measured: Duration) -> (usize, Duration) {
+    let count = measured.as_secs().max(10);
+    let each = measured.div_f64(Duration::from_secs(count).as_secs_f64());
+    (usize::try_from(count).unwrap_or(usize::MAX), each)
+}
+
+fn say(said: &Said) -> Result<(), Error> {
+    output::print(&serde_json::to_string(said)?)
 }

@@ -5,23 +5,27 @@
 //! machine; what is printed in microseconds does not.
 
 mod clock;
+mod command;
 mod error;
-mod idle;
-mod latency;
 mod load;
 mod machine;
+mod meter;
 mod output;
+mod pace;
 mod process;
+mod proto;
 mod report;
-mod rpc;
-mod run;
+mod scenario;
 mod serve;
-mod socket;
-mod syscalls;
+mod transport;
+mod usage;
+mod workload;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use crate::command::{idle, latency, run, syscalls};
 
 /// Measures ipc beside a raw socket.
 #[derive(Debug, Parser)]
@@ -35,7 +39,7 @@ struct Cli {
 enum Command {
     /// One call in flight: latency beside a raw ping-pong, interleaved in one run
     Latency(latency::Args),
-    /// Many calls in flight on one connection: calls per second beside a pipelined raw socket
+    /// One scenario under load, closed loop or open
     Run(run::Args),
     /// System calls per call, both sides together, counted by strace
     Syscalls(syscalls::Args),
@@ -59,8 +63,8 @@ fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Syscalls(args) => syscalls::syscalls(&args),
         Command::Idle(args) => idle::idle(&args),
-        Command::Serve(args) => serve::serve(&args),
-        Command::Load(args) => load::load(&args),
+        Command::Serve(args) => serve::serve(args),
+        Command::Load(args) => load::load(args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

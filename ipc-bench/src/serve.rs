@@ -1,77 +1,91 @@
 //! The server process of a measurement; ends when its standard input does.
 
-use std::io::Read as _;
+use std::io::BufRead as _;
 use std::path::PathBuf;
 use std::thread;
 
-use clap::ValueEnum;
-use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
 use crate::error::Error;
-use crate::rpc::Flavor;
-use crate::{machine, output, rpc, socket};
-
-/// What carries the calls.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[value(rename_all = "snake_case")]
-pub(crate) enum Transport {
-    /// A standard library socket, blocking.
-    Raw,
-    /// This crate.
-    Ipc,
-}
-
-impl Transport {
-    /// As it is written on the command line.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Raw => "raw",
-            Self::Ipc => "ipc",
-        }
-    }
-}
+use crate::transport::{Async, Transport};
+use crate::usage::Usage;
+use crate::workload::Flavor;
+use crate::{machine, output};
 
 /// A server of one transport.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[arg(long)]
-    pub(crate) transport: Transport,
+    transport: Transport,
     #[arg(long)]
-    pub(crate) socket: PathBuf,
+    socket: PathBuf,
     #[arg(long)]
-    pub(crate) runtime: Flavor,
+    runtime: Flavor,
+    /// Connections that will come
+    #[arg(long)]
+    connections: u32,
+    /// Lets every user in
+    #[arg(long)]
+    crowd: bool,
 }
 
 /// What a server prints once it listens.
 pub(crate) const READY: &str = "ready";
+/// The line that asks for what it has used; it answers with a line of JSON.
+pub(crate) const USAGE: &str = "usage";
 
-pub(crate) fn serve(args: &Args) -> Result<(), Error> {
+pub(crate) fn serve(args: Args) -> Result<(), Error> {
     machine::raise_descriptors()?;
-    let ready = || output::print(READY);
-    match args.transport {
-        Transport::Raw => {
-            socket::serve(&args.socket, ready)?;
-            wait_for_eof();
-            Ok(())
-        }
-        Transport::Ipc => {
-            let (stop, stopped) = oneshot::channel::<()>();
-            thread::spawn(move || {
-                wait_for_eof();
-                drop(stop);
-            });
-            let runtime = args.runtime.build()?;
-            runtime.block_on(rpc::serve(&args.socket, ready, stopped))
-        }
+    let (stop, stopped) = oneshot::channel();
+    args.transport.serve(Serving {
+        socket: args.socket,
+        runtime: args.runtime,
+        connections: args.connections,
+        crowd: args.crowd,
+        stop,
+        stopped,
+    })
+}
+
+/// What a serving half is given.
+pub(crate) struct Serving {
+    pub(crate) socket: PathBuf,
+    pub(crate) runtime: Flavor,
+    /// Connections that will come.
+    pub(crate) connections: u32,
+    /// Whether every user is let in.
+    pub(crate) crowd: bool,
+    stop: oneshot::Sender<()>,
+    stopped: oneshot::Receiver<()>,
+}
+
+impl Serving {
+    /// Runs the serving half of an asynchronous transport.
+    pub(crate) fn run<T: Async>(self) -> Result<(), Error> {
+        self.runtime.build()?.block_on(T::serve(self))
+    }
+
+    /// Says that calls can come. What it gives is done once the server is to stop; it can be
+    /// awaited, or waited for by `blocking_recv`.
+    pub(crate) fn listens(self) -> Result<oneshot::Receiver<()>, Error> {
+        let Self { stop, stopped, .. } = self;
+        thread::spawn(move || {
+            if let Err(error) = answer() {
+                output::complain(&error);
+            }
+            drop(stop);
+        });
+        output::print(READY)?;
+        Ok(stopped)
     }
 }
 
-/// Returns when the process that started this one has gone, or wants it to go.
-fn wait_for_eof() {
-    while std::io::stdin()
-        .read(&mut [0; 64])
-        .is_ok_and(|read| read > 0)
-    {}
+/// Tells what this process has used, as often as it is asked, until nobody is left to ask.
+fn answer() -> Result<(), Error> {
+    for line in std::io::stdin().lock().lines() {
+        if line.is_ok_and(|line| line == USAGE) {
+            output::print(&serde_json::to_string(&Usage::now()?)?)?;
+        }
+    }
+    Ok(())
 }

@@ -22,7 +22,7 @@ fn is_positive(value: &Value) -> bool {
 
 #[test]
 fn latency_has_a_row_for_each_transport_and_their_ratio() {
-    for runtime in ["current_thread", "multi_thread"] {
+    for runtime in ["current_thread", "multi_thread", "blocking"] {
         let found = json(&[
             "latency",
             "--repetitions=2",
@@ -32,31 +32,121 @@ fn latency_has_a_row_for_each_transport_and_their_ratio() {
             "--json",
         ]);
         assert_eq!(found["rows"][0]["transport"], "raw");
-        assert_eq!(found["rows"][0]["runtime"], Value::Null);
+        assert_eq!(found["rows"][0]["runtime"], "blocking");
         assert_eq!(found["rows"][1]["transport"], "ipc");
         assert_eq!(found["rows"][1]["runtime"], runtime);
-        for row in found["rows"].as_array().unwrap() {
+        for row in found["rows"].as_array().expect("an array") {
             assert_eq!(row["payload_bytes"], 64);
-            assert!(is_positive(&row["calls"]), "{row}");
-            assert!(is_positive(&row["latency_us"]["p99"]["median"]), "{row}");
+            is_complete(row);
+            assert!(is_positive(&row["latency_us"]["p99"]), "{row}");
+            assert_eq!(row["each"].as_array().unwrap().len(), 2);
         }
-        assert!(is_positive(&found["ratios"]["p50_to_raw"]["median"]));
+        assert_eq!(found["ratios"][0]["what"], "p50");
+        assert_eq!(
+            (&found["ratios"][0]["of"], &found["ratios"][0]["to"]),
+            (&1.into(), &0.into())
+        );
+        assert!(is_positive(&found["ratios"][0]["median"]));
     }
+}
+
+/// Calls were made, none failed, and nothing of a row is missing.
+#[track_caller]
+fn is_complete(row: &Value) {
+    let keys = row
+        .as_object()
+        .expect("an object")
+        .keys()
+        .map(String::as_str);
+    assert_eq!(keys.collect::<Vec<_>>(), KEYS, "{row}");
+    assert!(is_positive(&row["calls"]), "{row}");
+    assert_eq!(row["errors"], 0, "{row}");
+    assert!(is_positive(&row["calls_per_s"]), "{row}");
+    assert!(is_positive(&row["rss_bytes"]["client"]), "{row}");
+    assert!(is_positive(&row["rss_bytes"]["server"]), "{row}");
+    assert!(
+        !row["timeline"].as_array().expect("an array").is_empty(),
+        "{row}"
+    );
+}
+
+/// What a row says, by name.
+const KEYS: [&str; 24] = [
+    "bytes_per_s",
+    "calls",
+    "calls_per_s",
+    "connections",
+    "cpu_us_per_call",
+    "each",
+    "errors",
+    "errors_by",
+    "in_flight",
+    "latency_us",
+    "payload_bytes",
+    "percentiles",
+    "pinning",
+    "processes",
+    "rate",
+    "rss_bytes",
+    "rss_bytes_per_connection",
+    "runtime",
+    "scenario",
+    "switches_per_call",
+    "syscalls_per_call",
+    "timeline",
+    "transport",
+    "version",
+];
+
+/// Runs one short measurement, and gives its rows.
+fn run(arguments: &[&str]) -> Vec<Value> {
+    let short = ["--repetitions=1", "--duration=0.1", "--json"];
+    let arguments = [&["run"], arguments, &short].concat();
+    let found = json(&arguments);
+    let rows = found["rows"].as_array().expect("an array").clone();
+    rows.iter().for_each(is_complete);
+    rows
 }
 
 #[test]
 fn many_calls_in_flight_are_all_answered() {
-    let found = json(&[
-        "run",
+    let arguments = [
+        "--transport=raw_pipelined,ipc",
         "--in-flight=64",
         "--payload=16000",
-        "--repetitions=1",
-        "--duration=0.05",
         "--no-deadline",
-        "--json",
-    ]);
-    assert_eq!(found["rows"][1]["in_flight"], 64);
-    assert!(is_positive(&found["rows"][1]["calls_per_s"]["median"]));
+    ];
+    let rows = run(&arguments);
+    assert_eq!(rows[0]["transport"], "raw_pipelined");
+    assert_eq!(rows[1]["in_flight"], 64);
+}
+
+#[test]
+fn connections_are_shared_out_to_processes() {
+    let rows = run(&["--connections=3,5", "--in-flight=2", "--processes=2"]);
+    assert_eq!(rows[0]["connections"], 3);
+    assert_eq!(rows[1]["connections"], 5);
+    assert_eq!(rows[1]["processes"], 2);
+}
+
+#[test]
+fn an_open_loop_makes_the_calls_that_were_meant() {
+    for transport in ["raw", "ipc"] {
+        let transport = format!("--transport={transport}");
+        let rows = run(&[
+            &transport,
+            "--rate-steps=1000,2000",
+            "--arrivals=constant",
+            "--in-flight=1",
+            "--connections=4",
+        ]);
+        assert_eq!(rows[0]["rate"], 1_000.0);
+        assert_eq!(rows[1]["rate"], 2_000.0);
+        // What is due in 0.1 s; a call at the very edge may fall outside.
+        let calls = [0, 1].map(|row: usize| rows[row]["calls"].as_u64().unwrap());
+        assert!((99..=101).contains(&calls[0]), "{calls:?}");
+        assert!((199..=201).contains(&calls[1]), "{calls:?}");
+    }
 }
 
 #[test]

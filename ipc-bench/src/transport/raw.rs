@@ -1,26 +1,27 @@
 //! The raw socket that all is compared with: 4 bytes of length, one write, one read.
 
-use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::Path;
 use std::thread;
 
-use crate::error::Error;
-use crate::load::Meter;
+use bytes::Bytes;
 
-/// Bytes of the length in front of a payload.
-const PREFIX: usize = 4;
+use super::{Blocking, Failure};
+use crate::error::Error;
+use crate::serve::Serving;
+use crate::workload::Target;
 
 /// Echoes on every connection, a thread each, until the process ends.
-pub(crate) fn serve(path: &Path, ready: impl FnOnce() -> Result<(), Error>) -> Result<(), Error> {
-    let listener = UnixListener::bind(path).map_err(Error::io("the raw server cannot bind"))?;
+pub(super) fn serve(serving: Serving) -> Result<(), Error> {
+    let listener =
+        UnixListener::bind(&serving.socket).map_err(Error::io("the raw server cannot bind"))?;
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             thread::spawn(move || echo(stream));
         }
     });
-    ready()
+    serving.listens()?.blocking_recv().ok();
+    Ok(())
 }
 
 /// One read takes up all that is there; one write answers it.
@@ -38,49 +39,67 @@ fn echo(mut stream: UnixStream) -> io::Result<()> {
     }
 }
 
-/// Ping-pong, or windows of `in_flight` frames: one write, then reads until all are back.
-pub(crate) fn load(path: &Path, in_flight: usize, mut meter: Meter) -> Result<Meter, Error> {
-    let failed = || Error::io("the raw connection failed");
-    let mut stream = UnixStream::connect(path).map_err(failed())?;
-    let mut buffer = Buffer::default();
-    let mut requests = VecDeque::with_capacity(in_flight);
-    let mut out = Vec::new();
-    while meter.goes_on() {
-        out.clear();
-        for _ in 0..in_flight {
-            let request = meter.request();
-            let len = u32::try_from(request.len()).unwrap_or(u32::MAX);
-            out.extend_from_slice(&len.to_le_bytes());
-            out.extend_from_slice(&request);
-            requests.push_back(request);
-        }
-        let frame = out.len() / in_flight;
-        let begun = meter.begin();
-        exchange(&mut stream, &out, &mut buffer).map_err(failed())?;
-        let took = begun.elapsed();
-        let window = buffer.front(out.len()).chunks(frame);
-        for (reply, request) in window.zip(requests.drain(..)) {
-            let reply = reply.get(PREFIX..).unwrap_or_default();
-            meter.end(took, &request, reply)?;
-        }
-        buffer.consume(out.len());
-    }
-    Ok(meter)
+/// One connection: ping-pong, or windows of frames, written at once and read until all are back.
+pub(super) struct Raw {
+    stream: UnixStream,
+    buffer: Buffer,
+    out: Vec<u8>,
+    /// Bytes of each frame.
+    frame: usize,
 }
 
-/// Writes a window and reads as much. One that the socket may not hold is written while the
-/// answers are read, or both sides would wait for the other to read.
-fn exchange(stream: &mut UnixStream, out: &[u8], buffer: &mut Buffer) -> io::Result<()> {
-    if out.len() <= SPARE {
-        stream.write_all(out)?;
-        return buffer.fill(stream, out.len());
+impl Blocking for Raw {
+    fn window(wanted: usize) -> Result<usize, Error> {
+        Ok(wanted)
     }
-    let mut writer = stream.try_clone()?;
-    thread::scope(|scope| {
-        let writing = scope.spawn(move || writer.write_all(out));
-        buffer.fill(stream, out.len())?;
-        writing.join().expect("writing does not panic")
-    })
+
+    fn connect(target: &Target) -> Result<Self, Error> {
+        let stream = UnixStream::connect(&target.socket)
+            .map_err(Error::io("the raw client cannot connect"))?;
+        Ok(Self {
+            stream,
+            buffer: Buffer::default(),
+            out: Vec::new(),
+            frame: PREFIX,
+        })
+    }
+
+    fn prepare(&mut self, requests: &[Bytes]) {
+        self.buffer.consume(self.out.len());
+        self.out.clear();
+        for request in requests {
+            let len = u32::try_from(request.len()).unwrap_or(u32::MAX);
+            self.out.extend_from_slice(&len.to_le_bytes());
+            self.out.extend_from_slice(request);
+        }
+        self.frame = self.out.len() / requests.len().max(1);
+    }
+
+    /// A window that the socket may not hold is written while the answers are read, or both sides
+    /// would wait for the other to read.
+    fn exchange(&mut self) -> Result<(), Failure> {
+        let Self {
+            stream,
+            buffer,
+            out,
+            ..
+        } = self;
+        if out.len() <= SPARE {
+            stream.write_all(out)?;
+            return Ok(buffer.fill(stream, out.len())?);
+        }
+        let mut writer = stream.try_clone()?;
+        thread::scope(|scope| {
+            let writing = scope.spawn(|| writer.write_all(out));
+            buffer.fill(stream, out.len())?;
+            Ok(writing.join().expect("writing does not panic")?)
+        })
+    }
+
+    fn replies(&self) -> impl Iterator<Item = &[u8]> {
+        let frames = self.buffer.front(self.out.len()).chunks(self.frame);
+        frames.map(|frame| frame.get(PREFIX..).unwrap_or_default())
+    }
 }
 
 /// Bytes that were read and not yet used.
@@ -132,10 +151,13 @@ impl Buffer {
     }
 
     fn consume(&mut self, len: usize) {
+        let len = len.min(self.filled);
         self.bytes.copy_within(len..self.filled, 0);
         self.filled -= len;
     }
 }
 
+/// Bytes of the length in front of a payload.
+const PREFIX: usize = 4;
 /// Room for each read, in bytes.
 const SPARE: usize = 65_536;

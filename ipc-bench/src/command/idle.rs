@@ -1,14 +1,15 @@
 //! Memory of the server for each connection that has called once and is idle.
 
+use bytes::Bytes;
 use serde::Serialize;
 
 use crate::error::Error;
 use crate::machine::{Machine, raise_descriptors, resident};
 use crate::output::Format;
-use crate::process::{Amount, Pinning, Server, Setup, folder};
+use crate::process::{Pinning, Server, Setup, folder};
 use crate::report::float;
-use crate::rpc::{Flavor, connect, once};
-use crate::serve::Transport;
+use crate::transport::{Async as _, Client as _, Ipc, Transport};
+use crate::workload::{Flavor, Workload};
 
 /// What to hold.
 #[derive(Debug, clap::Args)]
@@ -43,22 +44,22 @@ pub(crate) fn idle(args: &Args) -> Result<(), Error> {
     raise_descriptors()?;
     let folder = folder()?;
     let socket = folder.path().join("s");
-    let setup = Setup {
-        transport: Transport::Ipc,
-        runtime: args.runtime,
-        pinning: Pinning::None,
+    let workload = Workload {
         payload: args.payload,
-        in_flight: 1,
-        no_deadline: false,
-        amount: Amount::Calls(1),
-        strace: None,
+        connections: usize::try_from(args.connections).unwrap_or(usize::MAX),
+        deadline: false,
+        ..Workload::new(Transport::Ipc, args.runtime)
     };
-    let server = Server::start(&setup, &socket, None)?;
+    let target = workload.target(socket.clone());
+    let setup = Setup::new(workload, Pinning::None);
+    let server = Server::start(&setup, &socket)?;
     let hold = async |count: u32| {
         let mut clients = Vec::new();
         for _ in 0..count {
-            let client = connect(&socket, None).await?;
-            once(&client, args.payload).await?;
+            let client = Ipc::connect(&target).await?;
+            let payload = Bytes::from(vec![7; args.payload]);
+            let echoed = client.echo(payload).await;
+            echoed.map_err(|failure| Error::Failed(failure.to_string()))?;
             clients.push(client);
         }
         Ok::<_, Error>(clients)
@@ -91,7 +92,7 @@ fn lines(held: &Held) -> Vec<String> {
         format!(
             "{} idle connections, {}: {:.0} KiB before, {:.0} KiB with them, {:.2} KiB each",
             held.connections,
-            held.runtime.name(),
+            held.runtime,
             kib(held.rss_bytes_before),
             kib(held.rss_bytes_after),
             held.rss_bytes_per_connection / 1_024.0

@@ -12,10 +12,10 @@ use serde::Serialize;
 use crate::error::Error;
 use crate::machine::Machine;
 use crate::output::Format;
-use crate::process::{Amount, Pinning, Setup, folder, is_there, measure};
+use crate::process::{Pinning, Setup, folder, is_there, measure};
 use crate::report::float;
-use crate::rpc::Flavor;
-use crate::serve::Transport;
+use crate::transport::Transport;
+use crate::workload::{Amount, Flavor, Workload};
 
 /// What to count.
 #[derive(Debug, clap::Args)]
@@ -56,7 +56,7 @@ struct Counted {
 #[derive(Debug, Serialize)]
 struct Row {
     transport: Transport,
-    runtime: Option<Flavor>,
+    runtime: Flavor,
     per_call: f64,
     client: BTreeMap<String, f64>,
     server: BTreeMap<String, f64>,
@@ -68,7 +68,11 @@ pub(crate) fn syscalls(args: &Args) -> Result<(), Error> {
     if !is_there("strace") {
         return Err(Error::Missing("strace"));
     }
-    let rows = [Transport::Raw, Transport::Ipc].map(|transport| row(args, transport));
+    let raw = match args.in_flight {
+        0 | 1 => Transport::Raw,
+        _ => Transport::RawPipelined,
+    };
+    let rows = [raw, Transport::Ipc].map(|transport| row(args, transport));
     let counted = Counted {
         machine: Machine::this(),
         in_flight: args.in_flight,
@@ -94,7 +98,7 @@ fn row(args: &Args, transport: Transport) -> Result<Row, Error> {
     });
     Ok(Row {
         transport,
-        runtime: (transport == Transport::Ipc).then_some(args.runtime),
+        runtime: transport.runtime(args.runtime),
         per_call: server.values().chain(client.values()).sum(),
         client,
         server,
@@ -108,16 +112,18 @@ const NOISE: f64 = 0.005;
 fn trace(args: &Args, transport: Transport, calls: u64) -> Result<[Counts; 2], Error> {
     let folder = folder()?;
     let [server, client] = ["server", "client"].map(|side| folder.path().join(side));
-    measure(&Setup {
-        transport,
-        runtime: args.runtime,
-        pinning: args.pinning.or_none(),
+    let workload = Workload {
         payload: args.payload,
         in_flight: args.in_flight.max(1),
-        no_deadline: args.no_deadline,
+        deadline: !args.no_deadline,
         amount: Amount::Calls(calls),
+        ..Workload::new(transport, args.runtime)
+    };
+    let setup = Setup {
         strace: Some((server.clone(), client.clone())),
-    })?;
+        ..Setup::new(workload, args.pinning.or_none())
+    };
+    measure(&setup, &mut |_, _| {})?;
     Ok([read(&server)?, read(&client)?])
 }
 
@@ -160,8 +166,8 @@ fn lines(counted: &Counted) -> Vec<String> {
             each.collect::<Vec<_>>().join(", ")
         };
         lines.push(format!(
-            "{:<4} {:.2} system calls per call\n       client: {}\n       server: {}",
-            row.transport.name(),
+            "{:<13} {:.2} system calls per call\n       client: {}\n       server: {}",
+            row.transport.to_string(),
             row.per_call,
             side(&row.client),
             side(&row.server)

@@ -1,0 +1,6 @@
+//! The subcommands.
+
+pub(crate) mod idle;
+pub(crate) mod latency;
+pub(crate) mod run;
+pub(crate) mod syscalls;

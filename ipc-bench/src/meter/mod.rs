@@ -1,0 +1,148 @@
+//! Counts calls and their latency, for many callers at once.
+
+mod caller;
+mod part;
+
+pub(crate) use caller::{Caller, same};
+pub(crate) use part::{Counts, Part, micros};
+
+use std::mem;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::clock::now;
+use crate::pace::{Pace, Schedule};
+use crate::transport::Failure;
+use crate::workload::{Amount, Workload};
+
+/// When calls count, and when to stop.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Plan {
+    /// Calls that begin from `from` on and before `until`.
+    Time { from: Instant, until: Instant },
+    /// So many calls over all callers.
+    Count { calls: u64, from: Instant },
+}
+
+impl Plan {
+    fn new(amount: Amount, start: Instant) -> Self {
+        match amount {
+            Amount::Calls(calls) => Self::Count { calls, from: start },
+            Amount::Time { warm_up, measured } => {
+                let from = start + Duration::from_secs_f64(warm_up);
+                let until = from + Duration::from_secs_f64(measured);
+                Self::Time { from, until }
+            }
+        }
+    }
+
+    fn goes_on(self, now: Instant) -> bool {
+        match self {
+            Self::Time { until, .. } => now < until,
+            Self::Count { .. } => true,
+        }
+    }
+
+    /// When the measured part begins.
+    pub(crate) const fn from(self) -> Instant {
+        match self {
+            Self::Time { from, .. } | Self::Count { from, .. } => from,
+        }
+    }
+
+    fn counts(self, begun: Instant) -> bool {
+        match self {
+            Self::Time { from, until } => (from..until).contains(&begun),
+            Self::Count { .. } => true,
+        }
+    }
+}
+
+/// Counts what all callers of one process do.
+#[derive(Debug)]
+pub(crate) struct Meter {
+    pub(crate) plan: Plan,
+    pub(crate) pace: Option<Pace>,
+    payload: usize,
+    /// How many callers share the work.
+    callers: usize,
+    begun: AtomicUsize,
+    /// Callers are spread over these, so that few wait for another's lock.
+    shards: Vec<Mutex<Part>>,
+}
+
+impl Meter {
+    /// A meter for so many callers, which start now.
+    pub(crate) fn new(workload: &Workload, callers: usize, start: Instant) -> Self {
+        let plan = Plan::new(workload.amount, start);
+        let pace = match (workload.rate, plan) {
+            (Some(rate), Plan::Time { until, .. }) => {
+                let seed = u64::from(std::process::id());
+                let schedule = Schedule::new(workload.arrivals, rate, until - start, seed);
+                Some(Pace::new(start, schedule))
+            }
+            _ => None,
+        };
+        Self {
+            plan,
+            pace,
+            payload: workload.payload,
+            callers: callers.max(1),
+            begun: AtomicUsize::new(0),
+            shards: (0..callers.clamp(1, SHARDS))
+                .map(|_| Mutex::default())
+                .collect(),
+        }
+    }
+
+    /// One more caller.
+    pub(crate) fn caller(self: &Arc<Self>) -> Caller {
+        let index = self.begun.fetch_add(1, Ordering::Relaxed);
+        Caller::new(Arc::clone(self), index)
+    }
+
+    /// Moves what was counted since the last time into `total`, by way of a spare part: callers
+    /// are held up no longer than it takes to swap the two.
+    pub(crate) fn take(&self, total: &mut Part, spare: &mut Part) {
+        for index in 0..self.shards.len() {
+            mem::swap(&mut *self.shard(index), spare);
+            total.add(spare);
+            spare.clear();
+        }
+    }
+
+    /// So many calls of all are this caller's.
+    fn share(&self, calls: u64, index: usize) -> u64 {
+        let callers = u64::try_from(self.callers).unwrap_or(u64::MAX);
+        let rest = u64::try_from(index).is_ok_and(|index| index < calls % callers);
+        calls / callers + u64::from(rest)
+    }
+
+    /// Whether a call that was due can no longer start within the measurement. It has failed then:
+    /// left out, a peer that cannot keep up would look faster than it is.
+    fn is_too_late(&self, due: Instant) -> bool {
+        let late = |until: Instant| now() >= until + GRACE;
+        if !matches!(self.plan, Plan::Time { until, .. } if late(until)) {
+            return false;
+        }
+        if self.plan.counts(due) {
+            self.shard(0).failed(&Failure::new("TOO_LATE", "NotSent"));
+        }
+        true
+    }
+
+    fn shard(&self, index: usize) -> MutexGuard<'_, Part> {
+        let at = index % self.shards.len();
+        let shard = self
+            .shards
+            .get(at)
+            .expect("a remainder is less than its divisor");
+        shard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How long after the end a call that was due before it may still start.
+const GRACE: Duration = Duration::from_secs(1);
+/// The most locks that callers are spread over: a power of two beyond any number of workers here.
+const SHARDS: usize = 16;

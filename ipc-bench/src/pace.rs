@@ -1,0 +1,145 @@
+//! The open loop: when calls are meant to start, whatever became of those before.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
+
+use crate::clock::now;
+
+/// How the gaps between calls are spread.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Arrivals {
+    /// Independent callers: exponential gaps
+    #[default]
+    Poisson,
+    /// All gaps alike
+    Constant,
+}
+
+/// The intended starts, as times since the first moment. The same seed gives the same ones.
+#[derive(Clone, Debug)]
+pub(crate) struct Schedule {
+    arrivals: Arrivals,
+    /// Calls per second.
+    rate: f64,
+    random: fastrand::Rng,
+    /// Seconds.
+    at: f64,
+    until: Duration,
+}
+
+impl Schedule {
+    pub(crate) fn new(arrivals: Arrivals, rate: f64, until: Duration, seed: u64) -> Self {
+        Self {
+            arrivals,
+            rate,
+            random: fastrand::Rng::with_seed(seed),
+            at: 0.0,
+            until,
+        }
+    }
+}
+
+impl Iterator for Schedule {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        let gap = match self.arrivals {
+            Arrivals::Constant => 1.0,
+            // 1 - x lies in (0, 1], whose logarithm is finite.
+            Arrivals::Poisson => -(1.0 - self.random.f64()).ln(),
+        };
+        self.at += gap / self.rate;
+        let at = Duration::try_from_secs_f64(self.at).ok()?;
+        (at < self.until).then_some(at)
+    }
+}
+
+/// Hands intended starts to callers.
+#[derive(Debug)]
+pub(crate) struct Pace {
+    start: Instant,
+    schedule: Mutex<Schedule>,
+    /// Counts the starts that are due and that no caller has taken yet.
+    due: Semaphore,
+}
+
+impl Pace {
+    pub(crate) fn new(start: Instant, schedule: Schedule) -> Self {
+        Self {
+            start,
+            schedule: Mutex::new(schedule),
+            due: Semaphore::new(0),
+        }
+    }
+
+    /// The next intended start, which may be yet to come; none after the last.
+    fn take(&self) -> Option<Instant> {
+        let mut schedule = self.schedule.lock().unwrap_or_else(PoisonError::into_inner);
+        schedule.next().map(|at| self.start + at)
+    }
+
+    /// Waits until a call is due.
+    pub(crate) async fn next(&self) -> Option<Instant> {
+        // Closed means that all are due.
+        if let Ok(permit) = self.due.acquire().await {
+            permit.forget();
+        }
+        self.take()
+    }
+
+    /// Waits until a call is due, in a thread of the caller's own.
+    pub(crate) fn next_blocking(&self) -> Option<Instant> {
+        let at = self.take()?;
+        wait_until(at);
+        Some(at)
+    }
+
+    /// Lets callers go as their starts come; blocks until the last has come. Tokio's own timer
+    /// is too coarse for that, it counts milliseconds.
+    pub(crate) fn release(&self) {
+        let mut releases = self.releases();
+        while let Some(at) = releases.next_due {
+            wait_until(at);
+            self.due.add_permits(releases.due(now()));
+        }
+        self.due.close();
+    }
+
+    fn releases(&self) -> Releases {
+        let schedule = self.schedule.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut schedule = schedule.clone();
+        Releases {
+            start: self.start,
+            next_due: schedule.next().map(|at| self.start + at),
+            schedule,
+        }
+    }
+}
+
+/// The starts once more, for who lets callers go.
+struct Releases {
+    start: Instant,
+    schedule: Schedule,
+    next_due: Option<Instant>,
+}
+
+impl Releases {
+    /// How many starts have come since the last time.
+    fn due(&mut self, now: Instant) -> usize {
+        let mut due = 0;
+        while self.next_due.is_some_and(|at| at <= now) {
+            due += 1;
+            self.next_due = self.schedule.next().map(|at| self.start + at);
+        }
+        due
+    }
+}
+
+fn wait_until(at: Instant) {
+    std::thread::sleep(at.saturating_duration_since(now()));
+}

@@ -1,0 +1,192 @@
+//! The client processes, as the one that started them sees them.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread;
+use std::time::Duration;
+
+use super::pinning::Role;
+use super::{Setup, command, ended};
+use crate::clock::now;
+use crate::error::Error;
+use crate::load::Said;
+use crate::machine::resident;
+use crate::meter::Part;
+use crate::usage::Usage;
+
+/// All client processes of a measurement; killed when they are dropped.
+pub(super) struct Clients {
+    all: Vec<Client>,
+    heard: Receiver<Option<Said>>,
+    /// What they counted, by tick.
+    pub(super) ticks: BTreeMap<usize, Part>,
+    /// What they counted after the last tick.
+    pub(super) rest: Part,
+    /// What those that are done have used.
+    pub(super) usage: Usage,
+    /// How long the slowest of them was measured.
+    pub(super) seconds: f64,
+    /// Those of which the awaited word has not come yet.
+    left: usize,
+}
+
+struct Client {
+    child: Child,
+    stdin: Option<ChildStdin>,
+}
+
+impl Clients {
+    /// Starts them, and waits until all connections are there.
+    pub(super) fn start(setup: &Setup, socket: &Path) -> Result<Self, Error> {
+        let (say, heard) = sync_channel(QUEUE);
+        let mut clients = Self {
+            all: Vec::new(),
+            heard,
+            ticks: BTreeMap::new(),
+            rest: Part::default(),
+            usage: Usage::default(),
+            seconds: 0.0,
+            left: setup.processes,
+        };
+        for index in 0..setup.processes {
+            let client = Client::start(setup, socket, index, say.clone())?;
+            clients.all.push(client);
+        }
+        drop(say);
+        clients.listen(PATIENCE, &mut |_, _| {})?;
+        Ok(clients)
+    }
+
+    pub(super) fn go(&mut self) -> Result<(), Error> {
+        for client in &mut self.all {
+            let stdin = client.stdin.as_mut().expect("it was not told to stop");
+            writeln!(stdin, "go").map_err(Error::io("a client cannot be told to go"))?;
+        }
+        self.left = self.all.len();
+        Ok(())
+    }
+
+    /// Waits until all are done, which takes so long.
+    pub(super) fn finish(
+        &mut self,
+        window: Duration,
+        live: &mut dyn FnMut(usize, &Part),
+    ) -> Result<(), Error> {
+        self.listen(window + PATIENCE, live)
+    }
+
+    /// Takes in what they say until all have said what is awaited.
+    fn listen(
+        &mut self,
+        patience: Duration,
+        live: &mut dyn FnMut(usize, &Part),
+    ) -> Result<(), Error> {
+        let until = now() + patience;
+        while self.left > 0 {
+            let time = until.saturating_duration_since(now());
+            match self.heard.recv_timeout(time) {
+                Ok(Some(Said::Ready)) => self.left -= 1,
+                Ok(Some(Said::Rest(counts))) => self.rest.add(&counts.into()),
+                Ok(Some(Said::Done(usage, seconds))) => {
+                    self.usage.add(usage);
+                    self.seconds = self.seconds.max(seconds);
+                    self.left -= 1;
+                }
+                Ok(Some(Said::Tick(tick, counts))) => {
+                    let part = Part::from(counts);
+                    live(tick, &part);
+                    self.ticks.entry(tick).or_default().add(&part);
+                }
+                Ok(None) | Err(RecvTimeoutError::Disconnected) => {
+                    return Err(ended(Role::Client, "ended before its time"));
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    return Err(ended(Role::Client, "does not come to an end"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Resident memory of all, in bytes.
+    pub(super) fn resident(&self) -> Result<u64, Error> {
+        self.all.iter().map(|one| resident(one.child.id())).sum()
+    }
+
+    /// Lets them end by themselves.
+    pub(super) fn stop(mut self) -> Result<(), Error> {
+        for client in &mut self.all {
+            drop(client.stdin.take());
+        }
+        for client in &mut self.all {
+            let status = client
+                .child
+                .wait()
+                .map_err(Error::io("a client cannot be waited for"))?;
+            if !status.success() {
+                return Err(ended(Role::Client, status.to_string()));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Client {
+    fn start(
+        setup: &Setup,
+        socket: &Path,
+        index: usize,
+        say: SyncSender<Option<Said>>,
+    ) -> Result<Self, Error> {
+        let trace = setup.strace.as_ref().map(|(_, client)| client.as_path());
+        let mut command = command(Role::Client, setup.pinning, trace)?;
+        if let Some(uid) = setup.uid(index) {
+            command.uid(uid).gid(uid);
+        }
+        command
+            .args(["load", "--socket"])
+            .arg(socket)
+            .arg("--workload")
+            .arg(serde_json::to_string(&setup.share(index))?)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        let mut child = command
+            .spawn()
+            .map_err(Error::io("a client cannot be started"))?;
+        let stdin = child.stdin.take();
+        let stdout = child.stdout.take().expect("its output was asked for");
+        thread::spawn(move || hear(stdout, &say));
+        Ok(Self { child, stdin })
+    }
+}
+
+/// Passes on what a client says; a last word if it has ended without being told to.
+fn hear(stdout: ChildStdout, say: &SyncSender<Option<Said>>) {
+    for line in BufReader::new(stdout).lines() {
+        let said = line.ok().and_then(|line| serde_json::from_str(&line).ok());
+        let is_last = said.is_none();
+        if say.send(said).is_err() || is_last {
+            return;
+        }
+    }
+    // Nobody listens any more after the measurement.
+    say.send(None).ok();
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        // Fails only where there is nothing left to end.
+        if self.child.kill().is_ok() {
+            drop(self.child.wait());
+        }
+    }
+}
+
+/// What is said and not yet heard, over all clients.
+const QUEUE: usize = 256;
+/// How long clients may take to connect, and to end what they have begun.
+const PATIENCE: Duration = Duration::from_secs(60);

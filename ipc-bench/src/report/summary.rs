@@ -1,0 +1,210 @@
+//! Makes rows and ratios of what was measured.
+
+use crate::machine::Machine;
+use crate::meter::{Part, micros};
+use crate::process::{Measured, Setup};
+use crate::report::row::{Latency, Ratio, Repetition, Report, Row, Sides, Tick};
+
+/// What measurements on this machine found.
+pub(crate) fn report(repetitions: usize, rows: Vec<Row>, ratios: Vec<Ratio>) -> Report {
+    Report {
+        machine: Machine::this(),
+        repetitions,
+        rows,
+        ratios,
+    }
+}
+
+/// Sums up the repetitions of one setup.
+pub(crate) fn row(setup: &Setup, measured: &[Measured]) -> Row {
+    let workload = &setup.workload;
+    let mut all = Part::default();
+    for one in measured {
+        all.add(&one.total);
+    }
+    let middle = |value: &dyn Fn(&Measured) -> f64| median(measured.iter().map(value).collect());
+    let at = |quantile: f64| middle(&|one| one.total.quantile_us(quantile));
+    let sides = |client: fn(&Measured) -> f64, server: fn(&Measured) -> f64| Sides {
+        client: middle(&client),
+        server: middle(&server),
+    };
+    let last = |value: fn(&Measured) -> u64| measured.last().map(value).unwrap_or_default();
+    let connections = float(u64::try_from(workload.connections.max(1)).unwrap_or(u64::MAX));
+    let added = |one: &Measured| float(one.rss.server.saturating_sub(one.rss_before));
+    Row {
+        transport: workload.transport.to_string(),
+        version: workload.transport.version().map(Into::into),
+        runtime: workload.runtime.to_string(),
+        pinning: setup.pinning.to_string(),
+        scenario: workload.scenario.to_string(),
+        payload_bytes: workload.payload,
+        connections: workload.connections,
+        in_flight: workload.in_flight,
+        processes: setup.processes,
+        rate: workload.rate,
+        calls: all.calls,
+        errors: all.failures(),
+        errors_by: all.errors.clone(),
+        calls_per_s: middle(&Measured::calls_per_s),
+        bytes_per_s: middle(&|one| float(one.total.bytes) / one.seconds),
+        latency_us: Latency {
+            p50: at(0.5),
+            p90: at(0.9),
+            p99: at(0.99),
+            p999: at(0.999),
+            p9999: at(0.9999),
+            max: at(1.0),
+        },
+        cpu_us_per_call: sides(
+            |one| one.per_call(one.usage.client.cpu_us),
+            |one| one.per_call(one.usage.server.cpu_us),
+        ),
+        switches_per_call: sides(
+            |one| one.per_call(one.usage.client.switches),
+            |one| one.per_call(one.usage.server.switches),
+        ),
+        rss_bytes: Sides {
+            client: last(|one| one.rss.client),
+            server: last(|one| one.rss.server),
+        },
+        rss_bytes_per_connection: middle(&|one| added(one) / connections),
+        syscalls_per_call: None,
+        each: measured.iter().map(repetition).collect(),
+        percentiles: percentiles(&all),
+        timeline: measured.last().map(timeline).unwrap_or_default(),
+    }
+}
+
+impl Measured {
+    fn calls_per_s(&self) -> f64 {
+        float(self.total.calls) / self.seconds
+    }
+
+    /// A quantity for each call that was answered or failed.
+    fn per_call(&self, quantity: i64) -> f64 {
+        let calls = self.total.calls + self.total.failures();
+        float(u64::try_from(quantity).unwrap_or_default()) / float(calls.max(1))
+    }
+}
+
+fn repetition(one: &Measured) -> Repetition {
+    Repetition {
+        calls_per_s: one.calls_per_s(),
+        p50: one.total.quantile_us(0.5),
+        p99: one.total.quantile_us(0.99),
+        cpu_us_per_call: one.per_call(one.usage.client.cpu_us + one.usage.server.cpu_us),
+    }
+}
+
+/// The curve, finer towards its end: five points each time the share that is left halves.
+fn percentiles(all: &Part) -> Vec<(f64, f64)> {
+    let steps = all.histogram.iter_quantiles(5);
+    let point = |step: hdrhistogram::iterators::IterationValue<u64>| {
+        (
+            step.quantile_iterated_to(),
+            micros(step.value_iterated_to()),
+        )
+    };
+    steps.map(point).collect()
+}
+
+fn timeline(one: &Measured) -> Vec<Tick> {
+    let mut before = 0.0;
+    let tick = |(at, part): &(std::time::Duration, Part)| {
+        let at_s = at.as_secs_f64();
+        let seconds = at_s - before;
+        before = at_s;
+        Tick {
+            at_s,
+            calls_per_s: float(part.calls) / seconds,
+            p99_us: part.quantile_us(0.99),
+        }
+    };
+    one.ticks.iter().map(tick).collect()
+}
+
+/// What two rows are compared by.
+#[derive(Clone, Copy)]
+struct Quantity {
+    what: &'static str,
+    of: fn(&Repetition) -> f64,
+}
+
+const QUANTITIES: [Quantity; 4] = [
+    Quantity {
+        what: "p50",
+        of: |one| one.p50,
+    },
+    Quantity {
+        what: "p99",
+        of: |one| one.p99,
+    },
+    Quantity {
+        what: "calls_per_s",
+        of: |one| one.calls_per_s,
+    },
+    Quantity {
+        what: "cpu_us_per_call",
+        of: |one| one.cpu_us_per_call,
+    },
+];
+
+/// One row divided by another, in each quantity: each repetition by the one made right beside it.
+pub(crate) fn ratios(rows: &[Row], of: usize, to: usize) -> Vec<Ratio> {
+    let (Some(above), Some(below)) = (rows.get(of), rows.get(to)) else {
+        return Vec::new();
+    };
+    let ratio = |quantity: Quantity| {
+        let pairs = above.each.iter().zip(&below.each);
+        let quotient = |(above, below)| (quantity.of)(above) / (quantity.of)(below);
+        let values = pairs.map(quotient).collect::<Vec<_>>();
+        let min = values.iter().copied().reduce(f64::min)?;
+        let max = values.iter().copied().reduce(f64::max)?;
+        let median = median(values);
+        Some(Ratio {
+            what: quantity.what.into(),
+            of,
+            to,
+            median,
+            min,
+            max,
+            noisy: (max - min) > SPREAD * median,
+        })
+    };
+    QUANTITIES.into_iter().filter_map(ratio).collect()
+}
+
+/// Repetitions that lie further apart than this share of their median do not tell.
+const SPREAD: f64 = 0.5;
+
+/// The middle value; that between the middle two of an even number.
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let at = |index: usize| values.get(index).copied().unwrap_or_default();
+    let (low, high) = (values.len().saturating_sub(1) / 2, values.len() / 2);
+    f64::midpoint(at(low), at(high))
+}
+
+/// As a number to divide by.
+pub(crate) fn float(count: u64) -> f64 {
+    // Halves that a float holds exactly.
+    let (high, low) = (count >> 32, count & u64::from(u32::MAX));
+    let half = |half: u64| u32::try_from(half).map_or(0.0, f64::from);
+    half(high) * 4_294_967_296.0 + half(low)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_of_an_even_number_lies_between_the_middle_two() {
+        assert_eq!(median(vec![4.0, 1.0, 3.0, 2.0]).to_string(), "2.5");
+        assert_eq!(median(vec![9.0, 1.0, 3.0]).to_string(), "3");
+    }
+
+    #[test]
+    fn a_count_beyond_32_bits_keeps_its_size() {
+        assert_eq!(float(u64::from(u32::MAX) + 2).to_string(), "4294967297");
+    }
+}

@@ -1,0 +1,144 @@
+//! What carries the calls: a serving half and a calling half for each.
+//!
+//! An asynchronous one implements [`Async`], a blocking one [`Blocking`]; the loops over both
+//! are in `scenario`. One that fits neither brings a loop of its own over a
+//! [`Caller`](crate::meter::Caller).
+
+mod ipc;
+mod ipc_blocking;
+mod raw;
+
+use std::fmt;
+use std::future::Future;
+
+use bytes::Bytes;
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+use crate::load::Load;
+use crate::scenario;
+use crate::serve::Serving;
+use crate::workload::{Flavor, Target, word};
+
+pub(crate) use self::ipc::Ipc;
+
+/// What carries the calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[value(rename_all = "snake_case")]
+pub(crate) enum Transport {
+    /// A standard library socket, blocking: ping-pong, a thread per connection
+    Raw,
+    /// The same with windows: one write for all that is in flight, then reads until all are back
+    RawPipelined,
+    /// This crate
+    Ipc,
+}
+
+impl Transport {
+    /// The version of what carries the calls; none for a bare socket.
+    pub(crate) const fn version(self) -> Option<&'static str> {
+        match self {
+            Self::Raw | Self::RawPipelined => None,
+            // All crates of the workspace have one version.
+            Self::Ipc => Some(env!("CARGO_PKG_VERSION")),
+        }
+    }
+
+    /// The runtime it has when this one is asked for.
+    pub(crate) const fn runtime(self, asked: Flavor) -> Flavor {
+        match self {
+            Self::Raw | Self::RawPipelined => Flavor::Blocking,
+            Self::Ipc => asked,
+        }
+    }
+
+    /// Serves until the process that started this one wants no more.
+    pub(crate) fn serve(self, serving: Serving) -> Result<(), Error> {
+        match self {
+            Self::Raw | Self::RawPipelined => raw::serve(serving),
+            Self::Ipc => serving.run::<Ipc>(),
+        }
+    }
+
+    /// Makes the calls of one client process.
+    pub(crate) fn load(self, load: Load) -> Result<(), Error> {
+        match (self, load.workload.runtime) {
+            (Self::Raw, _) if load.workload.in_flight > 1 => {
+                Err(Error::Unsupported("raw with several calls in flight"))
+            }
+            (Self::Raw | Self::RawPipelined, _) => scenario::threads::<raw::Raw>(load),
+            (Self::Ipc, Flavor::Blocking) => scenario::threads::<ipc_blocking::IpcBlocking>(load),
+            (Self::Ipc, _) => scenario::tasks::<Ipc>(load),
+        }
+    }
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&word(self))
+    }
+}
+
+/// A transport whose two halves run on tokio.
+pub(crate) trait Async: 'static {
+    type Client: Client;
+
+    /// Serves until `serving` is stopped; says when it listens.
+    fn serve(serving: Serving) -> impl Future<Output = Result<(), Error>>;
+
+    /// Connects one client, handshake included.
+    fn connect(target: &Target) -> impl Future<Output = Result<Self::Client, Error>> + Send;
+}
+
+/// One connection. Clones share it.
+pub(crate) trait Client: Clone + Send + Sync + 'static {
+    /// Sends a payload, and gives what came back.
+    fn echo(&self, data: Bytes) -> impl Future<Output = Result<Bytes, Failure>> + Send;
+}
+
+/// One connection of a transport whose client blocks a thread.
+pub(crate) trait Blocking: Sized + Send {
+    /// Calls that are on their way at once if `wanted` are, or why not so many.
+    fn window(wanted: usize) -> Result<usize, Error>;
+
+    fn connect(target: &Target) -> Result<Self, Error>;
+
+    /// Takes the requests of the next exchange, before the clock starts.
+    fn prepare(&mut self, requests: &[Bytes]);
+
+    /// Sends what was prepared, and waits for every answer.
+    fn exchange(&mut self) -> Result<(), Failure>;
+
+    /// The answers of the last exchange, in the order of their requests.
+    fn replies(&self) -> impl Iterator<Item = &[u8]>;
+}
+
+/// Why a call failed.
+#[derive(Clone, Debug)]
+pub(crate) struct Failure {
+    status: String,
+    outcome: String,
+}
+
+impl Failure {
+    /// A status in capitals, as gRPC writes it, and whether the call may have run.
+    pub(crate) fn new(status: impl Into<String>, outcome: impl Into<String>) -> Self {
+        let (status, outcome) = (status.into(), outcome.into());
+        Self { status, outcome }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { status, outcome } = self;
+        write!(f, "{status}/{outcome}")
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::new(error.kind().to_string(), "MayHaveRun")
+    }
+}

@@ -1,0 +1,162 @@
+//! What is called how: all that a client process is told.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+use tokio::runtime::{Builder, Runtime};
+
+use crate::error::Error;
+use crate::pace::Arrivals;
+use crate::transport::Transport;
+
+/// What the connections of one client process do.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Workload {
+    pub(crate) transport: Transport,
+    pub(crate) runtime: Flavor,
+    pub(crate) scenario: Scenario,
+    /// Bytes of each payload.
+    pub(crate) payload: usize,
+    pub(crate) connections: usize,
+    /// Calls that wait for their answers at the same time, on each connection.
+    pub(crate) in_flight: usize,
+    /// Calls per second over all connections; none for a closed loop.
+    pub(crate) rate: Option<f64>,
+    pub(crate) arrivals: Arrivals,
+    /// Whether each call carries [`DEADLINE`].
+    pub(crate) deadline: bool,
+    /// Whether callers are other users than the server.
+    pub(crate) crowd: bool,
+    pub(crate) amount: Amount,
+}
+
+/// How long a measurement goes on.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) enum Amount {
+    /// Calls that begin after the warm-up, within so much time. In seconds.
+    Time { warm_up: f64, measured: f64 },
+    /// So many calls over all connections, all of them measured.
+    Calls(u64),
+}
+
+impl Amount {
+    /// So many seconds after the usual warm-up.
+    pub(crate) const fn seconds(measured: f64) -> Self {
+        let warm_up = WARM_UP;
+        Self::Time { warm_up, measured }
+    }
+
+    /// How long the warm-up takes, and how long the rest at most.
+    pub(crate) fn times(self) -> (Duration, Duration) {
+        match self {
+            Self::Time { warm_up, measured } => (
+                Duration::from_secs_f64(warm_up),
+                Duration::from_secs_f64(measured),
+            ),
+            Self::Calls(_) => (Duration::ZERO, LONGEST),
+        }
+    }
+}
+
+/// What a call is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[value(rename_all = "snake_case")]
+pub(crate) enum Scenario {
+    /// One message each way
+    Unary,
+}
+
+/// Which runtime both sides use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[value(rename_all = "snake_case")]
+pub(crate) enum Flavor {
+    /// Tokio's, one thread does all
+    CurrentThread,
+    /// Tokio's with two workers
+    MultiThread,
+    /// None: a thread per connection in the client; a server that needs one has `current_thread`
+    Blocking,
+}
+
+impl Flavor {
+    pub(crate) fn build(self) -> Result<Runtime, Error> {
+        let mut builder = match self {
+            Self::CurrentThread | Self::Blocking => Builder::new_current_thread(),
+            Self::MultiThread => Builder::new_multi_thread(),
+        };
+        builder
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .map_err(Error::io("the runtime cannot be built"))
+    }
+}
+
+/// Where a client connects to, and as what.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    pub(crate) socket: PathBuf,
+    /// The deadline of each call.
+    pub(crate) deadline: Option<Duration>,
+    /// Whether callers are other users than the server.
+    pub(crate) crowd: bool,
+}
+
+impl Workload {
+    /// Unary calls of 64 bytes with a deadline, one at a time on one connection, for a second.
+    pub(crate) fn new(transport: Transport, runtime: Flavor) -> Self {
+        Self {
+            transport,
+            runtime: transport.runtime(runtime),
+            scenario: Scenario::Unary,
+            payload: 64,
+            connections: 1,
+            in_flight: 1,
+            rate: None,
+            arrivals: Arrivals::default(),
+            deadline: true,
+            crowd: false,
+            amount: Amount::seconds(1.0),
+        }
+    }
+
+    pub(crate) fn target(&self, socket: PathBuf) -> Target {
+        Target {
+            socket,
+            deadline: self.deadline.then_some(DEADLINE),
+            crowd: self.crowd,
+        }
+    }
+}
+
+/// As it is written on the command line and in JSON.
+pub(crate) fn word(value: &impl ValueEnum) -> String {
+    value
+        .to_possible_value()
+        .map(|value| value.get_name().to_owned())
+        .unwrap_or_default()
+}
+
+impl fmt::Display for Scenario {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&word(self))
+    }
+}
+
+impl fmt::Display for Flavor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&word(self))
+    }
+}
+
+/// The deadline each call carries unless it is told not to.
+const DEADLINE: Duration = Duration::from_secs(10);
+/// How long a number of calls may take.
+const LONGEST: Duration = Duration::from_secs(600);
+/// Seconds before the measured part: caches, branch predictors and buffers settle.
+const WARM_UP: f64 = 0.2;
