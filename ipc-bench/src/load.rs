@@ -16,7 +16,6 @@ use tokio::sync::oneshot;
 use crate::clock::now;
 use crate::error::Error;
 use crate::meter::{Counts, Meter, Part, Plan};
-use crate::pace::Pace;
 use crate::usage::Usage;
 use crate::workload::{Target, Workload};
 use crate::{machine, output};
@@ -93,10 +92,7 @@ impl Control {
         say(&Said::Ready)?;
         self.go.await.map_err(|_| Error::Abandoned)?;
         let run = Run::start(workload, callers, self.stop)?;
-        if run.meter.pace.is_some() {
-            let meter = Arc::clone(&run.meter);
-            thread::spawn(move || meter.pace.as_ref().map(Pace::release));
-        }
+        run.meter.release();
         Ok(run)
     }
 

@@ -13,6 +13,7 @@ mod meter;
 mod output;
 mod pace;
 mod process;
+mod progress;
 mod proto;
 mod report;
 mod scenario;
@@ -39,7 +40,7 @@ struct Cli {
 enum Command {
     /// One call in flight: latency beside a raw ping-pong, interleaved in one run
     Latency(latency::Args),
-    /// One scenario under load, closed loop or open
+    /// Scenarios under load, in a closed loop or an open one
     Run(run::Args),
     /// System calls per call, both sides together, counted by strace
     Syscalls(syscalls::Args),

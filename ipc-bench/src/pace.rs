@@ -110,6 +110,17 @@ impl Pace {
         self.due.close();
     }
 
+    /// The same in a test, by the clock that the test drives.
+    #[cfg(test)]
+    pub(crate) async fn release_by_driven_clock(&self) {
+        let mut releases = self.releases();
+        while let Some(at) = releases.next_due {
+            tokio::time::sleep_until(at.into()).await;
+            self.due.add_permits(releases.due(now()));
+        }
+        self.due.close();
+    }
+
     fn releases(&self) -> Releases {
         let schedule = self.schedule.lock().unwrap_or_else(PoisonError::into_inner);
         let mut schedule = schedule.clone();
@@ -142,4 +153,42 @@ impl Releases {
 
 fn wait_until(at: Instant) {
     std::thread::sleep(at.saturating_duration_since(now()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn starts(arrivals: Arrivals, seed: u64) -> Vec<Duration> {
+        Schedule::new(arrivals, 1_000.0, Duration::from_secs(10), seed).collect()
+    }
+
+    #[test]
+    fn constant_gaps_are_alike() {
+        let starts = starts(Arrivals::Constant, 1);
+        assert_eq!(starts.len(), 9_999);
+        for pair in starts.windows(2) {
+            let gap = (pair[1] - pair[0]).as_secs_f64();
+            assert!((gap - 0.001).abs() < 1e-6, "{gap}");
+        }
+    }
+
+    #[test]
+    fn exponential_gaps_have_the_rate_as_their_mean_and_as_their_spread() {
+        let starts = starts(Arrivals::Poisson, 1);
+        // 10,000 are meant; the seed gives the same number each time.
+        assert!((9_700..=10_300).contains(&starts.len()), "{}", starts.len());
+        let short = starts
+            .windows(2)
+            .filter(|pair| pair[1] - pair[0] < Duration::from_millis(1));
+        // 1 - 1/e of the gaps are shorter than the mean.
+        let share = short.count() * 1_000 / starts.len();
+        assert!((610..=655).contains(&share), "{share} of 1000");
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_starts() {
+        assert_eq!(starts(Arrivals::Poisson, 7), starts(Arrivals::Poisson, 7));
+        assert_ne!(starts(Arrivals::Poisson, 7), starts(Arrivals::Poisson, 8));
+    }
 }

@@ -36,6 +36,7 @@ pub(crate) const USAGE: &str = "usage";
 
 pub(crate) fn serve(args: Args) -> Result<(), Error> {
     machine::raise_descriptors()?;
+    machine::sharpen_timers();
     let (stop, stopped) = oneshot::channel();
     args.transport.serve(Serving {
         socket: args.socket,

@@ -10,6 +10,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::error::Error;
 use crate::pace::Arrivals;
+use crate::report::float;
 use crate::transport::Transport;
 
 /// What the connections of one client process do.
@@ -68,6 +69,47 @@ impl Amount {
 pub(crate) enum Scenario {
     /// One message each way
     Unary,
+    /// One message, no answer; latency is until it is taken
+    OneWay,
+    /// One request, payloads without end; latency is from one to the next
+    ServerStream,
+    /// Payloads without end; latency is until each is taken
+    ClientStream,
+    /// Payloads both ways, each answered before the next
+    BidiStream,
+    /// Unary calls that the server makes to its clients
+    Reverse,
+    /// Unary calls beside a stream of 1 MiB messages on the same connection
+    Mixed,
+    /// Unary calls beside such a stream on a connection of its own
+    MixedSeparate,
+    /// Connect, handshake and one call, for each call anew
+    Connect,
+    /// Unary calls while other connections come and go
+    Churn,
+}
+
+impl Scenario {
+    /// Whether calls have an intended start of their own, as an open loop needs.
+    pub(crate) const fn can_be_open(self) -> bool {
+        !matches!(
+            self,
+            Self::ServerStream | Self::ClientStream | Self::BidiStream
+        )
+    }
+
+    /// Whether nothing but calls goes on.
+    pub(crate) const fn is_alone(self) -> bool {
+        !matches!(self, Self::Mixed | Self::MixedSeparate | Self::Churn)
+    }
+
+    /// How many calls or streams a connection has at the same time unless it is told.
+    pub(crate) const fn usual_in_flight(self) -> usize {
+        match self {
+            Self::Unary | Self::OneWay | Self::Reverse => 64,
+            _ => 1,
+        }
+    }
 }
 
 /// Which runtime both sides use.
@@ -105,6 +147,8 @@ pub(crate) struct Target {
     pub(crate) deadline: Option<Duration>,
     /// Whether callers are other users than the server.
     pub(crate) crowd: bool,
+    /// Whether the server calls back.
+    pub(crate) serves: bool,
 }
 
 impl Workload {
@@ -125,11 +169,38 @@ impl Workload {
         }
     }
 
+    /// What one of several parts is to do.
+    pub(crate) fn share(&self, index: usize, parts: usize) -> Self {
+        let (all, parts) = (self.connections, parts.max(1));
+        let connections = all / parts + usize::from(index < all % parts);
+        let count = |count: usize| float(u64::try_from(count).unwrap_or(u64::MAX));
+        let share = count(connections) / count(all.max(1));
+        let amount = match self.amount {
+            Amount::Calls(calls) => {
+                let split = |of: usize| u64::try_from(of).unwrap_or(u64::MAX);
+                Amount::Calls(calls * split(connections) / split(all.max(1)))
+            }
+            time @ Amount::Time { .. } => time,
+        };
+        Self {
+            connections,
+            rate: self.rate.map(|rate| rate * share),
+            amount,
+            ..self.clone()
+        }
+    }
+
+    /// The deadline of each call.
+    pub(crate) fn deadline(&self) -> Option<Duration> {
+        self.deadline.then_some(DEADLINE)
+    }
+
     pub(crate) fn target(&self, socket: PathBuf) -> Target {
         Target {
             socket,
-            deadline: self.deadline.then_some(DEADLINE),
+            deadline: self.deadline(),
             crowd: self.crowd,
+            serves: self.scenario == Scenario::Reverse,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::{Meter, Plan};
+use super::{Meter, Part, Plan};
 use crate::clock::now;
 use crate::transport::Failure;
 
@@ -75,6 +75,28 @@ impl Caller {
     pub(crate) fn begin_now(&mut self) -> Option<Instant> {
         let now = now();
         (self.meter.plan.goes_on(now) && self.counted_down()).then_some(now)
+    }
+
+    /// Whether the measurement goes on.
+    pub(crate) fn goes_on(&self) -> bool {
+        self.meter.plan.goes_on(now())
+    }
+
+    /// Counts bytes of payload that no call of its own moved.
+    pub(crate) fn moved(&self, bytes: usize) {
+        if self.meter.plan.counts(now()) {
+            self.meter.shard(self.index).bytes += u64::try_from(bytes).unwrap_or(u64::MAX);
+        }
+    }
+
+    /// Counts a failure of what is not one call, whenever it was.
+    pub(crate) fn failed(&self, failure: &Failure) {
+        self.meter.shard(self.index).failed(failure);
+    }
+
+    /// Counts what another process has counted.
+    pub(crate) fn add(&self, part: &Part) {
+        self.meter.shard(self.index).add(part);
     }
 
     fn counted_down(&mut self) -> bool {

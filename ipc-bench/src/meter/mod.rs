@@ -9,6 +9,7 @@ pub(crate) use part::{Counts, Part, micros};
 use std::mem;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::clock::now;
@@ -63,7 +64,7 @@ impl Plan {
 #[derive(Debug)]
 pub(crate) struct Meter {
     pub(crate) plan: Plan,
-    pub(crate) pace: Option<Pace>,
+    pace: Option<Pace>,
     payload: usize,
     /// How many callers share the work.
     callers: usize,
@@ -100,6 +101,22 @@ impl Meter {
     pub(crate) fn caller(self: &Arc<Self>) -> Caller {
         let index = self.begun.fetch_add(1, Ordering::Relaxed);
         Caller::new(Arc::clone(self), index)
+    }
+
+    /// Lets callers of an open loop go as their calls come due, in a thread of its own.
+    pub(crate) fn release(self: &Arc<Self>) {
+        if self.pace.is_some() {
+            let meter = Arc::clone(self);
+            thread::spawn(move || meter.pace.as_ref().map(Pace::release));
+        }
+    }
+
+    /// The same in a test, by the clock that the test drives.
+    #[cfg(test)]
+    pub(crate) async fn release_by_driven_clock(&self) {
+        if let Some(pace) = &self.pace {
+            pace.release_by_driven_clock().await;
+        }
     }
 
     /// Moves what was counted since the last time into `total`, by way of a spare part: callers

@@ -98,8 +98,9 @@ impl Clients {
                 }
                 Ok(Some(Said::Tick(tick, counts))) => {
                     let part = Part::from(counts);
-                    live(tick, &part);
-                    self.ticks.entry(tick).or_default().add(&part);
+                    let all = self.ticks.entry(tick).or_default();
+                    all.add(&part);
+                    live(tick, all);
                 }
                 Ok(None) | Err(RecvTimeoutError::Disconnected) => {
                     return Err(ended(Role::Client, "ended before its time"));
@@ -151,7 +152,9 @@ impl Client {
             .args(["load", "--socket"])
             .arg(socket)
             .arg("--workload")
-            .arg(serde_json::to_string(&setup.share(index))?)
+            .arg(serde_json::to_string(
+                &setup.workload.share(index, setup.processes),
+            )?)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
         let mut child = command

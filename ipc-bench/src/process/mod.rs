@@ -3,9 +3,11 @@
 mod clients;
 mod pinning;
 mod server;
+mod strace;
 
 pub(crate) use self::pinning::{Pinning, is_there};
 pub(crate) use self::server::Server;
+pub(crate) use self::strace::{PerCall, trace};
 
 use std::ffi::OsString;
 use std::fs::{self, Permissions};
@@ -21,7 +23,7 @@ use crate::error::Error;
 use crate::load::ticks;
 use crate::machine::resident;
 use crate::meter::Part;
-use crate::report::{float, row::Sides};
+use crate::report::row::Sides;
 use crate::usage::Usage;
 use crate::workload::Workload;
 
@@ -55,18 +57,6 @@ impl Setup {
     fn uid(&self, index: usize) -> Option<u32> {
         let at = index.checked_rem(self.uids.len())?;
         self.uids.get(at).copied()
-    }
-
-    /// What one of the client processes is to do.
-    fn share(&self, index: usize) -> Workload {
-        let mut workload = self.workload.clone();
-        let processes = self.processes.max(1);
-        let all = workload.connections;
-        workload.connections = all / processes + usize::from(index < all % processes);
-        let count = |count: usize| float(u64::try_from(count).unwrap_or(u64::MAX));
-        let share = count(workload.connections) / count(all.max(1));
-        workload.rate = workload.rate.map(|rate| rate * share);
-        workload
     }
 }
 

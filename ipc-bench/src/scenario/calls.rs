@@ -1,34 +1,35 @@
 //! One message each way.
 
+use std::future::Future;
 use std::thread;
-use std::time::Duration;
 
 use tokio::task::JoinSet;
 
+use super::{REST, all, connect};
 use crate::clock::now;
 use crate::error::Error;
 use crate::load::Load;
 use crate::meter::{Caller, same};
 use crate::transport::{Async, Blocking, Client};
-use crate::workload::{Target, Workload};
 
 /// A task for each call that may be in flight.
-pub(super) async fn tasks<T: Async>(load: Load) -> Result<(), Error> {
-    let Load {
-        workload,
-        target,
-        control,
-    } = load;
-    let clients = connect::<T>(&workload, &target).await?;
+pub(super) async fn tasks<T, F, Fut>(load: Load, each: F) -> Result<(), Error>
+where
+    T: Async,
+    F: Fn(T::Client, Caller) -> Fut,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    let workload = load.workload;
+    let clients = connect::<T>(workload.connections, &load.target).await?;
     let callers = workload.connections * workload.in_flight;
-    let run = control.begin(&workload, callers).await?;
+    let run = load.control.begin(&workload, callers).await?;
     let mut tasks = JoinSet::new();
     for client in &clients {
         for _ in 0..workload.in_flight {
-            tasks.spawn(echo(client.clone(), run.meter.caller()));
+            tasks.spawn(each(client.clone(), run.meter.caller()));
         }
     }
-    all(tasks).await?;
+    all(&mut tasks).await?;
     run.end().await
 }
 
@@ -49,17 +50,31 @@ pub(super) async fn echo<C: Client>(client: C, mut caller: Caller) {
     }
 }
 
+/// Calls that are not answered, until it is enough.
+pub(super) async fn note<C: Client>(client: C, mut caller: Caller) {
+    loop {
+        let request = caller.request();
+        let Some(begun) = caller.begin().await else {
+            return;
+        };
+        let len = request.len();
+        let outcome = client.note(request).await.map(|()| len);
+        caller.end(begun, now(), &outcome);
+        if outcome.is_err() {
+            tokio::time::sleep(REST).await;
+        }
+    }
+}
+
 /// A thread for each connection.
 pub(super) fn threads<T: Blocking>(load: Load) -> Result<(), Error> {
-    let Load {
-        workload,
-        target,
-        control,
-    } = load;
+    let workload = load.workload;
     let window = T::window(workload.in_flight)?;
-    let connections = (0..workload.connections).map(|_| T::connect(&target));
+    let connections = (0..workload.connections).map(|_| T::connect(&load.target));
     let mut connections = connections.collect::<Result<Vec<_>, _>>()?;
-    let run = control.begin_blocking(&workload, connections.len() * window)?;
+    let run = load
+        .control
+        .begin_blocking(&workload, connections.len() * window)?;
     thread::scope(|scope| {
         for connection in &mut connections {
             let caller = run.meter.caller();
@@ -91,26 +106,3 @@ fn exchange<T: Blocking>(connection: &mut T, mut caller: Caller, window: usize) 
         }
     }
 }
-
-/// All connections of this process.
-pub(super) async fn connect<T: Async>(
-    workload: &Workload,
-    target: &Target,
-) -> Result<Vec<T::Client>, Error> {
-    let mut clients = Vec::with_capacity(workload.connections);
-    for _ in 0..workload.connections {
-        clients.push(T::connect(target).await?);
-    }
-    Ok(clients)
-}
-
-/// Waits for all tasks.
-pub(super) async fn all(mut tasks: JoinSet<()>) -> Result<(), Error> {
-    while let Some(done) = tasks.join_next().await {
-        done.map_err(Error::Task)?;
-    }
-    Ok(())
-}
-
-/// After a failure: a lost connection would otherwise fail as fast as the processor can.
-const REST: Duration = Duration::from_millis(1);

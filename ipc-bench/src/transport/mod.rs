@@ -5,11 +5,10 @@
 //! [`Caller`](crate::meter::Caller).
 
 mod ipc;
-mod ipc_blocking;
 mod raw;
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, ready};
 
 use bytes::Bytes;
 use clap::ValueEnum;
@@ -17,9 +16,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::load::Load;
+use crate::meter::Part;
 use crate::scenario;
 use crate::serve::Serving;
-use crate::workload::{Flavor, Target, word};
+use crate::workload::{Flavor, Scenario, Target, Workload, word};
 
 pub(crate) use self::ipc::Ipc;
 
@@ -69,7 +69,7 @@ impl Transport {
                 Err(Error::Unsupported("raw with several calls in flight"))
             }
             (Self::Raw | Self::RawPipelined, _) => scenario::threads::<raw::Raw>(load),
-            (Self::Ipc, Flavor::Blocking) => scenario::threads::<ipc_blocking::IpcBlocking>(load),
+            (Self::Ipc, Flavor::Blocking) => scenario::threads::<ipc::IpcBlocking>(load),
             (Self::Ipc, _) => scenario::tasks::<Ipc>(load),
         }
     }
@@ -85,6 +85,14 @@ impl fmt::Display for Transport {
 pub(crate) trait Async: 'static {
     type Client: Client;
 
+    /// Whether it has what a scenario needs. What is not said here needs nothing but an echo.
+    fn supports(scenario: Scenario) -> bool {
+        matches!(
+            scenario,
+            Scenario::Unary | Scenario::Connect | Scenario::Churn
+        )
+    }
+
     /// Serves until `serving` is stopped; says when it listens.
     fn serve(serving: Serving) -> impl Future<Output = Result<(), Error>>;
 
@@ -96,6 +104,61 @@ pub(crate) trait Async: 'static {
 pub(crate) trait Client: Clone + Send + Sync + 'static {
     /// Sends a payload, and gives what came back.
     fn echo(&self, data: Bytes) -> impl Future<Output = Result<Bytes, Failure>> + Send;
+
+    /// Sends a payload that is not answered.
+    fn note(&self, data: Bytes) -> impl Future<Output = Result<(), Failure>> + Send {
+        drop(data);
+        lacking()
+    }
+
+    /// Receives payloads of so many bytes, until `each` has enough.
+    fn download(
+        &self,
+        payload: usize,
+        each: impl FnMut(&[u8]) -> bool + Send,
+    ) -> impl Future<Output = Result<(), Failure>> + Send {
+        drop((payload, each));
+        lacking()
+    }
+
+    /// Sends payloads until there is no next, which is asked for once there is room. Gives how
+    /// many bytes the server has got.
+    fn upload(
+        &self,
+        next: impl FnMut() -> Option<Bytes> + Send,
+    ) -> impl Future<Output = Result<u64, Failure>> + Send {
+        drop(next);
+        lacking()
+    }
+
+    /// Sends a payload and waits for its answer on the same stream, again and again: `step` takes
+    /// the last answer and gives the next payload.
+    fn chat(
+        &self,
+        step: impl FnMut(Option<Bytes>) -> Option<Bytes> + Send,
+    ) -> impl Future<Output = Result<(), Failure>> + Send {
+        drop(step);
+        lacking()
+    }
+
+    /// Has the server call this client by a workload of one connection; `counted` gets what it
+    /// counts.
+    fn reverse(
+        &self,
+        workload: &Workload,
+        counted: impl FnMut(&Part) + Send,
+    ) -> impl Future<Output = Result<(), Failure>> + Send {
+        drop((workload, counted));
+        lacking()
+    }
+}
+
+/// What a client answers that has no such call.
+fn lacking<T>() -> impl Future<Output = Result<T, Failure>> + Send
+where
+    T: Send,
+{
+    ready(Err(Failure::new("UNIMPLEMENTED", "NotSent")))
 }
 
 /// One connection of a transport whose client blocks a thread.
@@ -140,5 +203,16 @@ impl fmt::Display for Failure {
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
         Self::new(error.kind().to_string(), "MayHaveRun")
+    }
+}
+
+/// A connection that did not come about.
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Ipc(error) => error.into(),
+            Error::Io { source, .. } => Self::new(source.kind().to_string(), "NotSent"),
+            error => Self::new(error.to_string(), "NotSent"),
+        }
     }
 }

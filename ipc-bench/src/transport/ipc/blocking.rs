@@ -1,15 +1,15 @@
 //! This crate's client without a runtime.
 
 use bytes::Bytes;
-use ipc::{Limits, SocketPath, blocking};
+use ipc::{SocketPath, blocking};
 
-use super::{Blocking, Failure};
 use crate::error::Error;
 use crate::proto::{EchoBlockingClient, Payload};
+use crate::transport::{Blocking, Failure};
 use crate::workload::Target;
 
 /// One connection, which makes one call at a time.
-pub(crate) struct IpcBlocking {
+pub(in crate::transport) struct IpcBlocking {
     client: EchoBlockingClient,
     request: Payload,
     reply: Bytes,
@@ -26,8 +26,7 @@ impl Blocking for IpcBlocking {
     }
 
     fn connect(target: &Target) -> Result<Self, Error> {
-        let mut builder =
-            blocking::Client::builder(SocketPath::at(&target.socket)?).limits(Limits::default());
+        let mut builder = blocking::Client::builder(SocketPath::at(&target.socket)?);
         if let Some(deadline) = target.deadline {
             builder = builder.deadline(deadline);
         }
