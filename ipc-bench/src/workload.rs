@@ -106,7 +106,7 @@ impl Scenario {
     /// How many calls or streams a connection has at the same time unless it is told.
     pub(crate) const fn usual_in_flight(self) -> usize {
         match self {
-            Self::Unary | Self::OneWay | Self::Reverse => 64,
+            Self::Unary | Self::Reverse => 64,
             _ => 1,
         }
     }

@@ -100,7 +100,7 @@ const KEYS: [&str; 24] = [
 
 /// Runs one short measurement, and gives its rows.
 fn run(arguments: &[&str]) -> Vec<Value> {
-    let short = ["--repetitions=1", "--duration=0.1", "--json"];
+    let short = ["--repetitions=1", "--duration=0.2", "--json"];
     let arguments = [&["run"], arguments, &short].concat();
     let found = json(&arguments);
     let rows = found["rows"].as_array().expect("an array").clone();
@@ -130,6 +130,99 @@ fn connections_are_shared_out_to_processes() {
 }
 
 #[test]
+fn every_scenario_makes_calls_that_succeed() {
+    let all = [
+        "unary",
+        "one_way",
+        "server_stream",
+        "client_stream",
+        "bidi_stream",
+        "reverse",
+        "mixed",
+        "mixed_separate",
+        "connect",
+        "churn",
+    ];
+    for runtime in ["--runtime=current_thread", "--runtime=multi_thread"] {
+        let rows = run(&[&all.join(","), runtime, "--connections=2", "--in-flight=2"]);
+        let scenarios = rows.iter().map(|row| row["scenario"].as_str().unwrap());
+        assert_eq!(scenarios.collect::<Vec<_>>(), all);
+        for row in rows {
+            assert!(is_positive(&row["bytes_per_s"]), "{row}");
+        }
+    }
+}
+
+#[test]
+fn a_stream_of_a_mebibyte_runs_beside_small_calls() {
+    let rows = run(&["mixed,mixed_separate", "--payload=64"]);
+    for row in rows {
+        let small = row["calls_per_s"].as_f64().unwrap() * 128.0;
+        assert!(row["bytes_per_s"].as_f64().unwrap() > 2.0 * small, "{row}");
+    }
+}
+
+#[test]
+fn large_messages_go_through_every_stream() {
+    let scenarios = "server_stream,client_stream,bidi_stream,unary";
+    run(&[scenarios, "--payload=1048576", "--in-flight=1"]);
+}
+
+#[test]
+fn blocking_clients_call_and_connect() {
+    let rows = run(&[
+        "unary,connect",
+        "--transport=raw,ipc",
+        "--runtime=blocking",
+        "--in-flight=1",
+        "--connections=2",
+    ]);
+    assert!(rows.iter().all(|row| row["runtime"] == "blocking"));
+}
+
+#[test]
+fn agents_of_other_users_call_or_are_refused_with_a_reason() {
+    let arguments = [
+        "run",
+        "--uids=1001,1002",
+        "--connections=2",
+        "--in-flight=2",
+    ];
+    let short = ["--repetitions=1", "--duration=0.2", "--json"];
+    let output = bench(&[&arguments[..], &short].concat());
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    if nix::unistd::geteuid().is_root() {
+        if complaint.contains("Permission denied") {
+            println!("skipped: other users may not run this binary: {complaint}");
+            return;
+        }
+    } else {
+        assert!(complaint.contains("only root"), "{complaint}");
+    }
+    assert!(output.status.success(), "{complaint}");
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    is_complete(&found["rows"][0]);
+}
+
+#[test]
+fn what_cannot_be_measured_is_said() {
+    for (arguments, reason) in [
+        (["run", "chat", ""], "invalid value"),
+        (["run", "--connections=0", ""], "at least 1"),
+        (["run", "--rate=-1", ""], "not a number above 0"),
+        (["run", "server_stream", "--rate=10"], "not supported"),
+        (["run", "reverse", "--transport=raw"], "not supported"),
+        (["run", "unary", "--transport=raw"], "not supported"),
+    ] {
+        let arguments = arguments.iter().filter(|argument| !argument.is_empty());
+        let output = bench(&arguments.copied().collect::<Vec<_>>());
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success(), "{complaint}");
+        assert!(complaint.contains(reason), "{complaint}");
+    }
+}
+
+#[test]
 fn an_open_loop_makes_the_calls_that_were_meant() {
     for transport in ["raw", "ipc"] {
         let transport = format!("--transport={transport}");
@@ -142,10 +235,10 @@ fn an_open_loop_makes_the_calls_that_were_meant() {
         ]);
         assert_eq!(rows[0]["rate"], 1_000.0);
         assert_eq!(rows[1]["rate"], 2_000.0);
-        // What is due in 0.1 s; a call at the very edge may fall outside.
+        // What is due in 0.2 s; a call at the very edge may fall outside.
         let calls = [0, 1].map(|row: usize| rows[row]["calls"].as_u64().unwrap());
-        assert!((99..=101).contains(&calls[0]), "{calls:?}");
-        assert!((199..=201).contains(&calls[1]), "{calls:?}");
+        assert!((199..=201).contains(&calls[0]), "{calls:?}");
+        assert!((399..=401).contains(&calls[1]), "{calls:?}");
     }
 }
 
@@ -169,6 +262,26 @@ fn system_calls_are_counted_or_strace_is_asked_for() {
     }
     let found: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert!(is_positive(&found["rows"][1]["per_call"]), "{found}");
+    assert!(found["rows"][1]["client"].is_object(), "{found}");
+}
+
+#[test]
+fn a_run_counts_system_calls_or_says_why_not() {
+    let arguments = ["run", "unary,churn", "--syscalls", "--in-flight=1"];
+    let short = ["--repetitions=1", "--duration=0.05", "--json"];
+    let output = bench(&[&arguments[..], &short].concat());
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let counted = &found["rows"][0]["syscalls_per_call"];
+    assert!(
+        is_positive(&counted["client"]) || said.contains("system calls are not counted"),
+        "{counted} {said}"
+    );
+    assert!(
+        said.contains("system calls of churn are not counted"),
+        "{said}"
+    );
 }
 
 #[test]

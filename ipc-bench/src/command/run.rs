@@ -28,7 +28,7 @@ pub(crate) struct Args {
     #[arg(long, value_delimiter = ',', default_value = "1", value_parser = count)]
     connections: Vec<usize>,
     /// Calls or streams on each connection at the same time; several numbers make a row each
-    /// [default: 64 for unary, one_way, reverse; otherwise 1]
+    /// [default: 64 for unary and reverse, otherwise 1]
     #[arg(long, value_delimiter = ',', value_parser = count)]
     in_flight: Vec<usize>,
     /// Client processes

@@ -160,6 +160,6 @@ impl Meter {
 }
 
 /// How long after the end a call that was due before it may still start.
-const GRACE: Duration = Duration::from_secs(1);
+const GRACE: Duration = Duration::from_secs(5);
 /// The most locks that callers are spread over: a power of two beyond any number of workers here.
 const SHARDS: usize = 16;
