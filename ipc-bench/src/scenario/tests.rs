@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::Mutex;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep_until};
 
 use super::calls::echo;
 use crate::clock::now;
@@ -23,7 +23,7 @@ impl Client for Stalls {
         let mut calls = self.0.lock().await;
         *calls += 1;
         let takes = if *calls == 1_000 { 1_000 } else { 1 };
-        sleep(Duration::from_millis(takes)).await;
+        sleep_until(Instant::now() + Duration::from_millis(takes)).await;
         Ok(data)
     }
 }
