@@ -231,3 +231,38 @@ const DEADLINE: Duration = Duration::from_secs(10);
 const LONGEST: Duration = Duration::from_secs(600);
 /// Seconds before the measured part: caches, branch predictors and buffers settle.
 const WARM_UP: f64 = 0.2;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_parts_of_a_workload_make_up_the_whole() {
+        let whole = Workload {
+            connections: 7,
+            rate: Some(700.0),
+            amount: Amount::Calls(7_000),
+            ..Workload::new(Transport::Ipc, Flavor::MultiThread)
+        };
+        let parts = [0, 1, 2].map(|index| whole.share(index, 3));
+        assert_eq!(parts.each_ref().map(|part| part.connections), [3, 2, 2]);
+        let rates = parts.each_ref().map(|part| part.rate.unwrap().round());
+        assert_eq!(rates.map(|rate| rate.to_string()), ["300", "200", "200"]);
+        let calls = parts.map(|part| match part.amount {
+            Amount::Calls(calls) => calls,
+            Amount::Time { .. } => 0,
+        });
+        assert_eq!(calls, [3_000, 2_000, 2_000]);
+    }
+
+    #[test]
+    fn words_are_those_of_the_command_line_and_of_json() {
+        for scenario in Scenario::value_variants() {
+            let json = serde_json::to_value(scenario).unwrap();
+            assert_eq!(json, scenario.to_string());
+        }
+        for flavor in Flavor::value_variants() {
+            assert_eq!(serde_json::to_value(flavor).unwrap(), flavor.to_string());
+        }
+    }
+}

@@ -163,3 +163,62 @@ impl Meter {
 const GRACE: Duration = Duration::from_secs(5);
 /// The most locks that callers are spread over: a power of two beyond any number of workers here.
 const SHARDS: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workload::Flavor;
+    use crate::{clock::now, transport::Transport};
+
+    fn meter(amount: Amount, callers: usize) -> Arc<Meter> {
+        let workload = Workload {
+            amount,
+            ..Workload::new(Transport::Ipc, Flavor::CurrentThread)
+        };
+        Arc::new(Meter::new(&workload, callers, now()))
+    }
+
+    fn taken(meter: &Meter) -> Part {
+        let mut part = Part::default();
+        meter.take(&mut part, &mut Part::default());
+        part
+    }
+
+    #[test]
+    fn a_number_of_calls_is_shared_out_without_a_rest() {
+        let meter = meter(Amount::Calls(100), 7);
+        let begun = (0..7).map(|_| {
+            let mut caller = meter.caller();
+            std::iter::from_fn(|| caller.begin_now()).count()
+        });
+        assert_eq!(begun.sum::<usize>(), 100);
+    }
+
+    #[test]
+    fn only_calls_that_begin_in_the_measured_time_count() {
+        let amount = Amount::Time {
+            warm_up: 10.0,
+            measured: 10.0,
+        };
+        let meter = meter(amount, 1);
+        let from = meter.plan.from();
+        let caller = meter.caller();
+        let second = Duration::from_secs(1);
+        for begun in [from - second, from, from + 9 * second, from + 10 * second] {
+            caller.end(begun, begun + 2 * second, &Ok(1));
+        }
+        let part = taken(&meter);
+        assert_eq!((part.calls, part.bytes, part.failures()), (2, 2, 0));
+    }
+
+    #[test]
+    fn what_was_taken_is_not_counted_again() {
+        let meter = meter(Amount::Calls(100), 40);
+        for _ in 0..40 {
+            let failed = Failure::new("UNAVAILABLE", "NotSent");
+            meter.caller().end(now(), now(), &Err(failed));
+        }
+        assert_eq!(taken(&meter).failures(), 40);
+        assert_eq!(taken(&meter).failures(), 0);
+    }
+}
