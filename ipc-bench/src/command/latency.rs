@@ -2,9 +2,8 @@
 
 use super::run::interleaved;
 use crate::error::Error;
-use crate::output::Format;
 use crate::process::{Pinning, Setup};
-use crate::report::{lines, ratios, report, row};
+use crate::report::{Shown, ratios, report, row};
 use crate::transport::Transport;
 use crate::workload::{Amount, Flavor, Workload};
 
@@ -30,7 +29,7 @@ pub(crate) struct Args {
     #[arg(long)]
     no_deadline: bool,
     #[command(flatten)]
-    format: Format,
+    shown: Shown,
 }
 
 pub(crate) fn latency(args: &Args) -> Result<(), Error> {
@@ -49,6 +48,5 @@ pub(crate) fn latency(args: &Args) -> Result<(), Error> {
     let rows = rows.map(|(setup, measured)| row(setup, measured));
     let rows = rows.collect::<Vec<_>>();
     let ratios = ratios(&rows, 1, 0);
-    args.format
-        .show(&report(args.repetitions, rows, ratios), lines)
+    args.shown.show(&report(args.repetitions, rows, ratios))
 }

@@ -3,12 +3,12 @@
 use nix::unistd::geteuid;
 
 use crate::error::Error;
-use crate::output::{Format, say};
+use crate::output::say;
 use crate::pace::Arrivals;
 use crate::process::{Measured, Pinning, Setup, measure, trace};
 use crate::progress::Progress;
 use crate::report::row::{Ratio, Row, Sides};
-use crate::report::{lines, ratios, report, row};
+use crate::report::{Shown, ratios, report, row};
 use crate::transport::Transport;
 use crate::workload::{Amount, Flavor, Scenario, Workload};
 
@@ -66,7 +66,7 @@ pub(crate) struct Args {
     #[arg(long)]
     syscalls: bool,
     #[command(flatten)]
-    format: Format,
+    shown: Shown,
 }
 
 fn count(text: &str) -> Result<usize, String> {
@@ -95,8 +95,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
         rows.push(row);
     }
     let ratios = beside(&rows, args.transports.len() * args.scenarios.len());
-    args.format
-        .show(&report(args.repetitions, rows, ratios), lines)
+    args.shown.show(&report(args.repetitions, rows, ratios))
 }
 
 impl Args {

@@ -1,8 +1,17 @@
 //! What measurements say: rows, medians, ratios.
 
+mod html;
+mod interval;
+mod keys;
 pub(crate) mod row;
+#[cfg(test)]
+pub(crate) mod sample;
+mod shown;
 mod summary;
 mod text;
+pub(crate) mod units;
 
-pub(crate) use self::summary::{float, ratios, report, row};
-pub(crate) use self::text::lines;
+pub(crate) use self::interval::Interval;
+pub(crate) use self::keys::{Key, alike, full_name, raw_beside};
+pub(crate) use self::shown::Shown;
+pub(crate) use self::summary::{QUANTITIES, Quantity, float, ratios, report, row};

@@ -125,12 +125,13 @@ fn timeline(one: &Measured) -> Vec<Tick> {
 
 /// What two rows are compared by.
 #[derive(Clone, Copy)]
-struct Quantity {
-    what: &'static str,
-    of: fn(&Repetition) -> f64,
+pub(crate) struct Quantity {
+    /// As in [`Ratio`].
+    pub(crate) what: &'static str,
+    pub(crate) of: fn(&Repetition) -> f64,
 }
 
-const QUANTITIES: [Quantity; 4] = [
+pub(crate) const QUANTITIES: [Quantity; 4] = [
     Quantity {
         what: "p50",
         of: |one| one.p50,
@@ -157,7 +158,9 @@ pub(crate) fn ratios(rows: &[Row], of: usize, to: usize) -> Vec<Ratio> {
     let ratio = |quantity: Quantity| {
         let pairs = above.each.iter().zip(&below.each);
         let quotient = |(above, below)| (quantity.of)(above) / (quantity.of)(below);
-        let values = pairs.map(quotient).collect::<Vec<_>>();
+        // Where nothing was answered there is nothing to divide by, and JSON has no such number.
+        let values = pairs.map(quotient).filter(|value| value.is_finite());
+        let values = values.collect::<Vec<_>>();
         let min = values.iter().copied().reduce(f64::min)?;
         let max = values.iter().copied().reduce(f64::max)?;
         let median = median(values);
@@ -196,6 +199,18 @@ pub(crate) fn float(count: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::sample;
+
+    #[test]
+    fn a_row_without_calls_has_no_ratio_rather_than_no_number() {
+        let mut rows = sample::pair().rows;
+        rows[0].each[0].p50 = 0.0;
+        rows[0].each.iter_mut().for_each(|one| one.p99 = 0.0);
+        let found = ratios(&rows, 1, 0);
+        let whats: Vec<_> = found.iter().map(|ratio| ratio.what.as_str()).collect();
+        assert_eq!(whats, ["p50", "calls_per_s", "cpu_us_per_call"]);
+        assert!(found[0].max.is_finite());
+    }
 
     #[test]
     fn the_median_of_an_even_number_lies_between_the_middle_two() {

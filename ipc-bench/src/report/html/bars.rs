@@ -1,0 +1,208 @@
+//! Transports side by side in each workload.
+
+use maud::{Markup, html};
+
+use super::curves::nothing;
+use super::palette::Palette;
+use super::plot::px;
+use crate::report::interval::Interval;
+use crate::report::keys::{Key, groups, raw_beside, short_name, title};
+use crate::report::row::{Repetition, Report, Row};
+use crate::report::units::{bytes, count, time, times};
+
+/// A card for each workload that several rows measured.
+pub(super) fn peers(report: &Report, palette: &Palette) -> Markup {
+    let rows: Vec<&Row> = report.rows.iter().collect();
+    let mut cards = groups(&Key::WORKLOAD, &rows);
+    cards.retain(|card| card.len() > 1);
+    html! {
+        @for card in &cards {
+            figure class="wide" {
+                figcaption { (title(card)) }
+                div class="panels" {
+                    @for quantity in quantities(card) { (panel(report, card, &quantity, palette)) }
+                }
+            }
+        }
+        @if cards.is_empty() {
+            (nothing("No two rows measured the same workload, so there is nothing to compare."))
+        }
+    }
+}
+
+/// What the bars of a panel are as long as.
+struct Quantity {
+    /// As in the ratios.
+    what: &'static str,
+    title: &'static str,
+    more_is_better: bool,
+    text: fn(f64) -> String,
+    of: fn(&Row) -> f64,
+    each: fn(&Row, &Repetition) -> f64,
+}
+
+fn quantities(card: &[&Row]) -> [Quantity; 4] {
+    let latency = |what, title, of, each| Quantity {
+        what,
+        title,
+        more_is_better: false,
+        text: time,
+        of,
+        each,
+    };
+    let rate = if card.iter().all(|row| row.payload_bytes >= BULK) {
+        Quantity {
+            what: "calls_per_s",
+            title: "payload per second",
+            more_is_better: true,
+            text: |value| format!("{}/s", bytes(value)),
+            of: |row| row.bytes_per_s,
+            each: |row, one| one.calls_per_s * row.bytes_per_s / row.calls_per_s,
+        }
+    } else {
+        Quantity {
+            what: "calls_per_s",
+            title: "calls per second",
+            more_is_better: true,
+            text: |value| format!("{}/s", count(value)),
+            of: |row| row.calls_per_s,
+            each: |_, one| one.calls_per_s,
+        }
+    };
+    [
+        latency(
+            "p50",
+            "p50 latency",
+            |row| row.latency_us.p50,
+            |_, one| one.p50,
+        ),
+        latency(
+            "p99",
+            "p99 latency",
+            |row| row.latency_us.p99,
+            |_, one| one.p99,
+        ),
+        rate,
+        latency(
+            "cpu_us_per_call",
+            "CPU time per call, both sides",
+            |row| row.cpu_us_per_call.client + row.cpu_us_per_call.server,
+            |_, one| one.cpu_us_per_call,
+        ),
+    ]
+}
+
+fn panel(report: &Report, card: &[&Row], quantity: &Quantity, palette: &Palette) -> Markup {
+    let most = longest(card, quantity);
+    let mut bars: Vec<&Row> = card.to_vec();
+    bars.sort_by(|a, b| (quantity.of)(a).total_cmp(&(quantity.of)(b)));
+    if quantity.more_is_better {
+        bars.reverse();
+    }
+    let better = if quantity.more_is_better {
+        "more"
+    } else {
+        "less"
+    };
+    let height = HEAD + card.len() as f64 * STEP;
+    html! {
+        svg viewBox=(format!("0 0 {WIDTH} {height}")) role="img" aria-label=(quantity.title) {
+            text class="panel-title" x="0" y="14" { (quantity.title) }
+            text class="hint" x=(WIDTH) y="14" { (better) " is better" }
+            @for (index, row) in bars.iter().enumerate() {
+                g class=(format!("bar c{}", palette.colour(&row.transport)))
+                    transform=(format!("translate(0 {})", px(HEAD + index as f64 * STEP))) {
+                    (bar(row, quantity, most))
+                    text class=(if row.transport.starts_with("ipc") { "name own" } else { "name" }) x="0" y="12" {
+                        (short_name(row, card))
+                    }
+                    text class="value" x=(WIDTH) y="12" {
+                        ((quantity.text)((quantity.of)(row)))
+                        (ratio_label(report, row, quantity))
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What the whole width stands for. Repetitions that went far off do not make all bars short.
+fn longest(card: &[&Row], quantity: &Quantity) -> f64 {
+    let most = |values: &mut dyn Iterator<Item = f64>| {
+        values.filter(|value| value.is_finite()).fold(0.0, f64::max)
+    };
+    let longest = most(&mut card.iter().map(|row| (quantity.of)(row)));
+    let ends = most(
+        &mut card
+            .iter()
+            .filter_map(|row| interval(row, quantity))
+            .map(|each| each.high),
+    );
+    ends.clamp(longest, longest * 1.25)
+}
+
+fn interval(row: &Row, quantity: &Quantity) -> Option<Interval> {
+    Interval::of(row.each.iter().map(|one| (quantity.each)(row, one)))
+}
+
+/// The bar itself, and how far the repetitions lie apart.
+fn bar(row: &Row, quantity: &Quantity, most: f64) -> Markup {
+    let long = |value: f64| {
+        let share = value / most;
+        if share.is_finite() {
+            share.clamp(0.0, 1.0) * WIDTH
+        } else {
+            0.0
+        }
+    };
+    let each = interval(row, quantity);
+    let text = quantity.text;
+    html! {
+        @if let Some(Interval { low, high, .. }) = each {
+            title {
+                (quantity.title) " of " (row.each.len()) " repetitions: " (text(low)) " to " (text(high))
+            }
+        }
+        rect class="track" x="0" y="18" width=(WIDTH) height="9" rx="2" {}
+        rect class="fill" x="0" y="18" width=(px(long((quantity.of)(row)).max(1.0))) height="9" rx="2" {}
+        @if let Some(Interval { low, high, .. }) = each {
+            line class="range" x1=(px(long(low))) x2=(px(long(high))) y1="22.5" y2="22.5" {}
+        }
+    }
+}
+
+/// The ratio to the raw row beside it, as the report has it.
+fn ratio_label(report: &Report, row: &Row, quantity: &Quantity) -> Markup {
+    let raw = raw_beside(&report.rows, row).first().copied();
+    let raw = raw.filter(|raw| !std::ptr::eq(*raw, row));
+    let Some(raw) = raw else {
+        return html! {};
+    };
+    let is = |at: usize, wanted: &Row| {
+        report
+            .rows
+            .get(at)
+            .is_some_and(|row| std::ptr::eq(row, wanted))
+    };
+    let found = report
+        .ratios
+        .iter()
+        .find(|ratio| ratio.what == quantity.what && is(ratio.of, row) && is(ratio.to, raw));
+    let own = (quantity.of)(row) / (quantity.of)(raw);
+    html! {
+        @if let Some(ratio) = found {
+            tspan class=(if ratio.noisy { "ratio noisy" } else { "ratio" }) dx="7" {
+                @if ratio.noisy { "≈ " }
+                (times(ratio.median)) " raw"
+            }
+        } @else {
+            tspan class="ratio" dx="7" { (times(own)) " raw" }
+        }
+    }
+}
+
+/// Payloads from here on are spoken of in bytes per second.
+const BULK: usize = 16 * 1_024;
+const WIDTH: f64 = 320.0;
+const HEAD: f64 = 26.0;
+const STEP: f64 = 36.0;

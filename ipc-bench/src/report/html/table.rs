@@ -1,0 +1,149 @@
+//! All figures, for whoever wants to read them exactly.
+
+use maud::{Markup, html};
+
+use crate::report::keys::{Key, full_name, name_beside};
+use crate::report::row::{Report, Row, Sides};
+use crate::report::units::{bytes, count, digits, time};
+
+/// Every row. What all rows have in common is said once.
+pub(super) fn rows(rows: &[&Row]) -> Markup {
+    let keys = Key::ALL.into_iter();
+    let (told, common): (Vec<_>, Vec<_>) =
+        keys.partition(|key| *key == Key::Transport || key.varies(rows));
+    let common: Vec<_> = rows.first().map_or_else(Vec::new, |row| {
+        common.iter().map(|key| key.text(row)).collect()
+    });
+    html! {
+        section id="rows" {
+            h2 { "All rows" }
+            p class="about" {
+                @if !common.is_empty() { "All of them: " (common.join(", ")) ". " }
+                "Times are medians over the repetitions; two figures are client and server."
+            }
+            div class="scroll" {
+                table {
+                    thead { tr {
+                        @for key in &told { th { (heading(*key)) } }
+                        @for heading in FIGURES { th class="number" { (heading) } }
+                    } }
+                    tbody { @for row in rows { tr {
+                        @for key in &told {
+                            @if *key == Key::Transport { th scope="row" { (row.transport) } } @else { td { (cell(*key, row)) } }
+                        }
+                        @for figure in figures(row) { td class="number" { (figure) } }
+                    } } }
+                }
+            }
+        }
+    }
+}
+
+/// What stands below a heading, which has said the kind.
+fn cell(key: Key, row: &Row) -> String {
+    match key {
+        Key::Connections => row.connections.to_string(),
+        Key::InFlight => row.in_flight.to_string(),
+        Key::Processes => row.processes.to_string(),
+        Key::Pinning => row.pinning.clone(),
+        Key::Transport | Key::Runtime | Key::Scenario | Key::Payload | Key::Rate => key.text(row),
+    }
+}
+
+const fn heading(key: Key) -> &'static str {
+    match key {
+        Key::Transport => "transport",
+        Key::Runtime => "runtime",
+        Key::Scenario => "scenario",
+        Key::Payload => "payload",
+        Key::Pinning => "pinning",
+        Key::Processes => "processes",
+        Key::Connections => "connections",
+        Key::InFlight => "in flight",
+        Key::Rate => "rate",
+    }
+}
+
+const FIGURES: [&str; 15] = [
+    "calls/s",
+    "payload/s",
+    "p50",
+    "p90",
+    "p99",
+    "p99.9",
+    "p99.99",
+    "max",
+    "CPU/call",
+    "switches/call",
+    "syscalls/call",
+    "RSS",
+    "RSS/connection",
+    "calls",
+    "errors",
+];
+
+fn figures(row: &Row) -> [String; 15] {
+    let latency = &row.latency_us;
+    let both = |sides: &Sides<f64>, text: fn(f64) -> String| {
+        format!("{} + {}", text(sides.client), text(sides.server))
+    };
+    [
+        count(row.calls_per_s),
+        format!("{}/s", bytes(row.bytes_per_s)),
+        time(latency.p50),
+        time(latency.p90),
+        time(latency.p99),
+        time(latency.p999),
+        time(latency.p9999),
+        time(latency.max),
+        both(&row.cpu_us_per_call, time),
+        both(&row.switches_per_call, digits),
+        row.syscalls_per_call
+            .map_or_else(|| "–".to_owned(), |sides| both(&sides, digits)),
+        format!(
+            "{} + {}",
+            bytes(row.rss_bytes.client as f64),
+            bytes(row.rss_bytes.server as f64)
+        ),
+        bytes(row.rss_bytes_per_connection),
+        count(row.calls as f64),
+        count(row.errors as f64),
+    ]
+}
+
+/// Every ratio, folded away: there are many.
+pub(super) fn ratios(report: &Report) -> Markup {
+    let row = |at: usize| report.rows.get(at);
+    let known: Vec<_> = report
+        .ratios
+        .iter()
+        .filter_map(|ratio| Some((ratio, row(ratio.of)?, row(ratio.to)?)))
+        .collect();
+    html! {
+        @if !known.is_empty() {
+            section {
+                h2 { "All ratios" }
+                p class="about" { "Divided repetition by repetition; then the median, the least and the most." }
+                details {
+                    summary { (count(known.len() as f64)) " ratios" }
+                    div class="scroll" {
+                        table {
+                            thead { tr {
+                                th { "of" } th { "to" } th { "what" }
+                                @for heading in ["median", "least", "most"] { th class="number" { (heading) } }
+                                th { "can be told" }
+                            } }
+                            tbody { @for (ratio, of, to) in known { tr {
+                                th scope="row" { (full_name(of)) }
+                                td { (name_beside(to, of)) }
+                                td { (ratio.what) }
+                                @for value in [ratio.median, ratio.min, ratio.max] { td class="number" { (digits(value)) } }
+                                td { @if ratio.noisy { "no: too noisy" } @else { "yes" } }
+                            } } }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! The page is parsed strictly, so a text that was not escaped or a tag that was not closed fails.
+
+use roxmltree::{Document, ParsingOptions};
+
+use super::page;
+use crate::report::row::Report;
+use crate::report::sample;
+
+fn parsed(page: &str) -> Document<'_> {
+    let options = ParsingOptions {
+        allow_dtd: true,
+        ..ParsingOptions::default()
+    };
+    Document::parse_with_options(page, options).unwrap_or_else(|error| panic!("{error}\n{page}"))
+}
+
+/// Everything that a reader sees.
+fn words(document: &Document<'_>) -> String {
+    let texts = document.descendants().filter_map(|node| {
+        let hidden = node
+            .parent()
+            .is_some_and(|parent| parent.has_tag_name("style"));
+        node.text().filter(|_| node.is_text() && !hidden)
+    });
+    texts.collect::<Vec<_>>().join(" ")
+}
+
+fn count(document: &Document<'_>, tag: &str) -> usize {
+    let nodes = document.descendants();
+    nodes.filter(|node| node.tag_name().name() == tag).count()
+}
+
+#[test]
+fn a_comparison_shows_every_transport_and_every_section() {
+    let report = sample::comparison();
+    let page = page(&report);
+    let document = parsed(&page);
+    let words = words(&document);
+    for row in &report.rows {
+        assert!(words.contains(&row.transport), "{}", row.transport);
+        let version = row.version.as_deref().unwrap_or_default();
+        assert!(words.contains(version), "{version}");
+    }
+    for expected in [
+        "Side by side",
+        "Latency percentiles",
+        "99.9 %",
+        "Throughput against concurrency",
+        "Time line",
+        "What was noisy",
+        "UNAVAILABLE/NotSent 17",
+        "× raw",
+        "cores",
+    ] {
+        assert!(words.contains(expected), "{expected}");
+    }
+    let rows = report.rows.len();
+    assert_eq!(count(&document, "tbody"), 2);
+    assert!(count(&document, "tr") > rows);
+    assert!(count(&document, "path") > 2 * rows);
+}
+
+#[test]
+fn a_page_needs_nothing_from_elsewhere() {
+    let page = page(&sample::comparison());
+    let document = parsed(&page);
+    for tag in [
+        "script", "link", "img", "iframe", "object", "image", "use", "base", "form",
+    ] {
+        assert_eq!(count(&document, tag), 0, "{tag}");
+    }
+    for node in document.descendants() {
+        for attribute in node.attributes() {
+            let (name, value) = (attribute.name(), attribute.value());
+            assert!(!name.starts_with("on"), "{name}");
+            assert!(
+                !["src", "srcset", "action", "style"].contains(&name),
+                "{name}"
+            );
+            assert!(name != "href" || value.starts_with('#'), "{value}");
+            assert!(
+                !value.contains("url(") && !value.contains("//"),
+                "{name}={value}"
+            );
+        }
+    }
+    for reference in ["://", "url(", "@import", "@font-face"] {
+        assert!(!page.contains(reference), "{reference}");
+    }
+}
+
+#[test]
+fn text_from_a_file_stays_text() {
+    let hostile = "</style></svg><script>alert('&')</script>\"'";
+    let mut report = sample::pair();
+    for row in &mut report.rows {
+        row.transport = format!("{}{hostile}", row.transport);
+        row.scenario = hostile.to_owned();
+        row.runtime = hostile.to_owned();
+        row.pinning = hostile.to_owned();
+        row.version = Some(hostile.to_owned());
+        row.errors = 1;
+        row.errors_by.insert(hostile.to_owned(), 1);
+    }
+    report.ratios.iter_mut().for_each(|ratio| {
+        ratio.what = hostile.to_owned();
+        ratio.noisy = true;
+    });
+    let page = page(&report);
+    let document = parsed(&page);
+    assert_eq!(count(&document, "script"), 0);
+    assert!(words(&document).contains(hostile));
+}
+
+#[test]
+fn one_row_makes_a_page_that_says_what_it_lacks() {
+    let mut row = sample::row("ipc", 9.2);
+    row.timeline.truncate(1);
+    row.each.truncate(1);
+    let report = Report {
+        repetitions: 1,
+        ..sample::report(vec![row])
+    };
+    let page = page(&report);
+    let words = words(&parsed(&page));
+    assert!(words.contains("too short for a time line"));
+    assert!(words.contains("at one concurrency only"));
+    assert!(words.contains("nothing to compare"));
+    assert!(words.contains("not known"));
+}
+
+#[test]
+fn figures_that_make_no_sense_make_a_page_all_the_same() {
+    let mut report = sample::pair();
+    let row = &mut report.rows[1];
+    (row.calls, row.calls_per_s, row.bytes_per_s) = (0, 0.0, f64::NAN);
+    row.latency_us = crate::report::row::Latency::default();
+    row.percentiles = vec![(0.0, 0.0), (2.0, -1.0), (1.0, f64::INFINITY)];
+    row.timeline = vec![crate::report::row::Tick::default(); 2];
+    row.each.clear();
+    report.ratios[0].of = 99;
+    let page = page(&report);
+    parsed(&page);
+    assert!(!page.contains("NaN") && !page.contains("inf"), "{page}");
+    let empty = super::page(&sample::report(Vec::new()));
+    assert!(words(&parsed(&empty)).contains("nothing was measured"));
+}
+
+#[test]
+fn rates_are_drawn_where_there_are_several() {
+    let rows = [5_000.0, 10_000.0, 20_000.0].map(|rate| {
+        let mut row = sample::row("ipc", 9.2);
+        row.rate = Some(rate);
+        row
+    });
+    let page = page(&sample::report(rows.to_vec()));
+    let words = words(&parsed(&page));
+    assert!(words.contains("Latency against rate"));
+    assert!(words.contains("calls per second offered"));
+}

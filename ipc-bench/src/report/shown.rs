@@ -1,0 +1,32 @@
+//! Where a report goes.
+
+use std::fs;
+use std::path::PathBuf;
+
+use super::html::page;
+use super::row::Report;
+use super::text::lines;
+use crate::error::Error;
+use crate::output::Format;
+
+/// Where a report goes.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Shown {
+    /// Also one page with charts, which needs nothing but a browser, to FILE
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    #[command(flatten)]
+    format: Format,
+}
+
+impl Shown {
+    /// Prints a report, or writes it, as it was asked for.
+    pub(crate) fn show(&self, report: &Report) -> Result<(), Error> {
+        // The figures first: they are not lost where the page cannot be written.
+        self.format.show(report, lines)?;
+        if let Some(file) = &self.html {
+            fs::write(file, page(report)).map_err(Error::io("the page cannot be written"))?;
+        }
+        Ok(())
+    }
+}
