@@ -27,6 +27,10 @@ pub(crate) enum Error {
     Path(#[from] ipc::PathError),
     #[error("a measurement cannot be written or read back")]
     Json(#[from] serde_json::Error),
+    #[error("the check failed")]
+    Check(#[from] crate::command::check::Failed),
+    #[error(transparent)]
+    Baseline(#[from] crate::command::check::Unusable),
     #[error("{0} is not there: install it to count system calls")]
     Missing(&'static str),
     #[error("{what} cannot be read: {text:?}")]

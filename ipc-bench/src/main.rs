@@ -26,7 +26,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::command::{idle, latency, run, syscalls};
+use crate::command::{check, idle, latency, run, syscalls};
 
 /// Measures ipc beside a raw socket.
 #[derive(Debug, Parser)]
@@ -46,6 +46,8 @@ enum Command {
     Syscalls(syscalls::Args),
     /// Memory of the server for each idle connection
     Idle(idle::Args),
+    /// Compares a run with a saved one as ratios to raw, and fails on a regression
+    Check(check::Args),
     /// The server process of a measurement
     #[command(hide = true)]
     Serve(serve::Args),
@@ -64,6 +66,7 @@ fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Syscalls(args) => syscalls::syscalls(&args),
         Command::Idle(args) => idle::idle(&args),
+        Command::Check(args) => check::check(&args),
         Command::Serve(args) => serve::serve(args),
         Command::Load(args) => load::load(args),
     };

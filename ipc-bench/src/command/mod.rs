@@ -1,5 +1,6 @@
 //! The subcommands.
 
+pub(crate) mod check;
 pub(crate) mod idle;
 pub(crate) mod latency;
 pub(crate) mod run;
