@@ -52,6 +52,11 @@ pub struct Limits {
     /// Time for calls to finish after a stop was asked for, and for one-way calls after their
     /// caller has left. Default 10 s: half of launchd's 20 s between SIGTERM and SIGKILL.
     pub drain: Duration,
+    /// Time that a connection looks at its socket before its task sleeps, 1 ms at most, while
+    /// that has found something lately and no other connection is read for on the same thread;
+    /// nothing else runs there meanwhile. Default none: it pays only where the peer answers from
+    /// another core within that time; 20 µs are much then.
+    pub busy_poll: Option<Duration>,
     /// Bytes queued for a peer before streams and one-way calls wait. Default 262144: bounds
     /// the output buffer of a connection; unary calls are bounded by the peer's `max_calls`.
     pub outbox: u32,
@@ -79,6 +84,7 @@ impl Default for Limits {
             write: Duration::from_secs(30),
             max_deadline: Duration::from_secs(86_400),
             drain: Duration::from_secs(10),
+            busy_poll: None,
             outbox: 262_144,
             pooled: 8_388_608,
             max_connections: 4_096,

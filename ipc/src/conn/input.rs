@@ -39,13 +39,25 @@ impl Input {
         reader: &Reader,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<Read>> {
-        self.bytes.reserve(self.appetite);
-        self.widest = self.widest.max(self.bytes.capacity());
+        self.make_room();
         let read = reader.poll_read(cx, &mut self.bytes);
         if let Poll::Ready(Ok(read)) = &read {
             self.digest(*read);
         }
         read
+    }
+
+    /// Reads once, without waiting.
+    pub(super) fn try_read(&mut self, reader: &Reader, cx: &mut Context<'_>) -> io::Result<Read> {
+        self.make_room();
+        let read = reader.try_read(cx, &mut self.bytes)?;
+        self.digest(read);
+        Ok(read)
+    }
+
+    fn make_room(&mut self) {
+        self.bytes.reserve(self.appetite);
+        self.widest = self.widest.max(self.bytes.capacity());
     }
 
     fn digest(&mut self, read: Read) {

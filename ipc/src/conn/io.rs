@@ -133,6 +133,18 @@ impl Reader {
         }
     }
 
+    /// Reads once, without waiting.
+    pub(crate) fn try_read(&self, cx: &mut Context<'_>, buffer: &mut BytesMut) -> io::Result<Read> {
+        match self {
+            Self::Socket { socket, refuses } => receive(socket.get_ref(), buffer, *refuses),
+            #[cfg(any(test, feature = "testing"))]
+            Self::Memory(end) => Ok(match end.poll_read(cx, buffer) {
+                Poll::Ready(read) => read,
+                Poll::Pending => Read::Empty,
+            }),
+        }
+    }
+
     /// [`Self::poll_read`] in a handshake: the peer may have attached descriptors before the
     /// kernel was told to refuse them. What comes behind the handshake is younger.
     pub(crate) fn poll_first(

@@ -3,6 +3,7 @@
 //! Callers encode straight into the output under the lock. One that is alone writes itself;
 //! otherwise the task writes for all, after it has let the others go first.
 
+mod busy;
 mod core;
 mod dispatch;
 pub(crate) mod events;

@@ -16,6 +16,7 @@ use bytes::BytesMut;
 use tokio::time::timeout_at;
 use tracing::debug;
 
+use super::busy::BusyPoll;
 use super::core::{Core, Flushed};
 use super::input::Input;
 use super::io::{Read, Reader, Writable};
@@ -32,6 +33,7 @@ pub(crate) struct Task {
     connection: Arc<Connection>,
     reader: Reader,
     input: Input,
+    busy: BusyPoll,
     writable: Option<Writable>,
     timer: Option<Timer>,
     /// A flush was asked for, and the others have had their turn to add to it.
@@ -54,6 +56,7 @@ impl Task {
     /// A task for a connection; `input` is what came behind the handshake.
     pub(crate) fn new(connection: Arc<Connection>, reader: Reader, input: BytesMut) -> Self {
         Self {
+            busy: BusyPoll::new(&connection.limits),
             connection,
             reader,
             input: Input::new(input),
@@ -143,8 +146,13 @@ impl Task {
             self.writable = None;
             return Poll::Ready(Wake::Writable);
         }
+        if std::mem::take(&mut self.busy.yielded)
+            && let Poll::Ready(read) = self.look(cx)
+        {
+            return Poll::Ready(Wake::Read(read));
+        }
         if std::mem::take(&mut self.settled) {
-            return Poll::Pending;
+            return self.sleep(cx);
         }
         let mut core = self.connection.lock();
         if core.wanted && self.yielded {
@@ -163,7 +171,40 @@ impl Task {
         let armed = self.arm(next.into_iter().chain(self.input.rest_at()).min());
         core.armed = armed;
         drop(core);
-        self.poll_timer(armed, cx).map(|()| Wake::Timer)
+        if self.poll_timer(armed, cx).is_ready() {
+            return Poll::Ready(Wake::Timer);
+        }
+        self.sleep(cx)
+    }
+
+    /// Sleeps, or looks at the socket first, behind the tasks that are ready now: one of them may
+    /// send what the peer is to answer.
+    fn sleep(&mut self, cx: &mut Context<'_>) -> Poll<Wake> {
+        if self.busy.pays() {
+            self.busy.yielded = true;
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
+
+    /// Looks for input until that has lasted long enough, or there is something else to do.
+    fn look(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<Read>> {
+        let (until, looks) = self.busy.bounds(now());
+        for _ in 0..looks {
+            let read = self.input.try_read(&self.reader, cx);
+            if !matches!(read, Ok(Read::Empty)) {
+                self.busy.learn(true);
+                return Poll::Ready(read);
+            }
+            if self.connection.lock().wanted {
+                return Poll::Pending;
+            }
+            if now() >= until {
+                break;
+            }
+        }
+        self.busy.learn(false);
+        Poll::Pending
     }
 
     /// What the one timer of the connection is set to: one that fires too early costs a look
@@ -200,7 +241,10 @@ impl Task {
 
     fn on_read(&mut self, read: std::io::Result<Read>) -> Result<(), ConnectionError> {
         match read? {
-            Read::More | Read::Drained | Read::Empty => self.take_input(),
+            Read::More | Read::Drained | Read::Empty => {
+                self.busy.fed();
+                self.take_input()
+            }
             Read::Descriptors => Err(Violation::Descriptors.into()),
             Read::Eof => {
                 self.connection

@@ -130,3 +130,37 @@ async fn an_output_that_had_to_wait_is_let_go_behind_it() {
     assert!(!connection.lock().is_wide());
     assert!(task.timer.is_none());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_task_looks_at_its_socket_before_it_sleeps_while_that_pays() {
+    let limits = Limits {
+        busy_poll: Some(Duration::from_micros(20)),
+        ..Limits::default()
+    };
+    let (connection, mut task, far) = connection(&peer(), 1 << 16, Arc::new(Nobody), limits);
+    let mut cx = Context::from_waker(std::task::Waker::noop());
+    let ping = frame(0, Kind::Ping, Flags::NONE, b"");
+    while !task.busy.yielded {
+        far.send(&ping).unwrap();
+        let Poll::Ready(Wake::Read(read)) = task.poll_wake(&mut cx) else {
+            panic!("there is input");
+        };
+        task.on_read(read).unwrap();
+        assert!(task.poll_wake(&mut cx).is_pending());
+    }
+    far.send(&ping).unwrap();
+    assert!(matches!(task.look(&mut cx), Poll::Ready(Ok(Read::Drained))));
+    task.take_input().unwrap();
+    // In vain, although the clock stands still.
+    assert!(task.poll_wake(&mut cx).is_pending());
+    assert!(!task.busy.yielded);
+    // It gives way to who wants to write.
+    connection.lock().wanted = true;
+    far.send(&ping).unwrap();
+    task.busy.yielded = true;
+    assert!(matches!(
+        task.poll_wake(&mut cx),
+        Poll::Ready(Wake::Read(_))
+    ));
+    assert!(task.look(&mut cx).is_pending());
+}
