@@ -21,7 +21,7 @@ use crate::scenario;
 use crate::serve::Serving;
 use crate::workload::{Flavor, Scenario, Target, Workload, word};
 
-pub(crate) use self::ipc::Ipc;
+pub(crate) use self::ipc::{Ipc, IpcBusyPoll};
 
 /// What carries the calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
@@ -34,6 +34,8 @@ pub(crate) enum Transport {
     RawPipelined,
     /// This crate
     Ipc,
+    /// This crate with `Limits::busy_poll`
+    IpcBusyPoll,
 }
 
 impl Transport {
@@ -42,7 +44,7 @@ impl Transport {
         match self {
             Self::Raw | Self::RawPipelined => None,
             // All crates of the workspace have one version.
-            Self::Ipc => Some(env!("CARGO_PKG_VERSION")),
+            Self::Ipc | Self::IpcBusyPoll => Some(env!("CARGO_PKG_VERSION")),
         }
     }
 
@@ -50,7 +52,7 @@ impl Transport {
     pub(crate) const fn runtime(self, asked: Flavor) -> Flavor {
         match self {
             Self::Raw | Self::RawPipelined => Flavor::Blocking,
-            Self::Ipc => asked,
+            Self::Ipc | Self::IpcBusyPoll => asked,
         }
     }
 
@@ -59,6 +61,7 @@ impl Transport {
         match self {
             Self::Raw | Self::RawPipelined => raw::serve(serving),
             Self::Ipc => serving.run::<Ipc>(),
+            Self::IpcBusyPoll => serving.run::<IpcBusyPoll>(),
         }
     }
 
@@ -70,7 +73,11 @@ impl Transport {
             }
             (Self::Raw | Self::RawPipelined, _) => scenario::threads::<raw::Raw>(load),
             (Self::Ipc, Flavor::Blocking) => scenario::threads::<ipc::IpcBlocking>(load),
+            (Self::IpcBusyPoll, Flavor::Blocking) => {
+                Err(Error::Unsupported("busy polling by a blocking client"))
+            }
             (Self::Ipc, _) => scenario::tasks::<Ipc>(load),
+            (Self::IpcBusyPoll, _) => scenario::tasks::<IpcBusyPoll>(load),
         }
     }
 }

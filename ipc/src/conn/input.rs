@@ -48,9 +48,9 @@ impl Input {
     }
 
     /// Reads once, without waiting.
-    pub(super) fn try_read(&mut self, reader: &Reader, cx: &mut Context<'_>) -> io::Result<Read> {
+    pub(super) fn try_read(&mut self, reader: &Reader) -> io::Result<Read> {
         self.make_room();
-        let read = reader.try_read(cx, &mut self.bytes)?;
+        let read = reader.try_read(&mut self.bytes)?;
         self.digest(read);
         Ok(read)
     }

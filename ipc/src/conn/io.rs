@@ -134,14 +134,11 @@ impl Reader {
     }
 
     /// Reads once, without waiting.
-    pub(crate) fn try_read(&self, cx: &mut Context<'_>, buffer: &mut BytesMut) -> io::Result<Read> {
+    pub(crate) fn try_read(&self, buffer: &mut BytesMut) -> io::Result<Read> {
         match self {
             Self::Socket { socket, refuses } => receive(socket.get_ref(), buffer, *refuses),
             #[cfg(any(test, feature = "testing"))]
-            Self::Memory(end) => Ok(match end.poll_read(cx, buffer) {
-                Poll::Ready(read) => read,
-                Poll::Pending => Read::Empty,
-            }),
+            Self::Memory(end) => Ok(end.try_read(buffer)),
         }
     }
 

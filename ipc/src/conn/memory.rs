@@ -74,12 +74,19 @@ impl MemoryEnd {
 
     pub(crate) fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut BytesMut) -> Poll<Read> {
         let mut pipe = lock(&self.incoming);
-        if pipe.bytes.is_empty() {
-            if pipe.closed {
-                return Poll::Ready(Read::Eof);
-            }
+        if pipe.bytes.is_empty() && !pipe.closed {
             pipe.reader = Some(cx.waker().clone());
             return Poll::Pending;
+        }
+        drop(pipe);
+        Poll::Ready(self.try_read(buffer))
+    }
+
+    /// Reads what is there; who waits to read goes on waiting if that is nothing.
+    pub(crate) fn try_read(&self, buffer: &mut BytesMut) -> Read {
+        let mut pipe = lock(&self.incoming);
+        if pipe.bytes.is_empty() {
+            return if pipe.closed { Read::Eof } else { Read::Empty };
         }
         let room = buffer.capacity() - buffer.len();
         let len = pipe.step().min(room).min(pipe.bytes.len());
@@ -88,7 +95,7 @@ impl MemoryEnd {
         let drained = pipe.bytes.is_empty();
         drop(pipe);
         waker.into_iter().for_each(Waker::wake);
-        Poll::Ready(if drained { Read::Drained } else { Read::More })
+        if drained { Read::Drained } else { Read::More }
     }
 
     pub(crate) fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -21,10 +21,13 @@ use crate::proto::{
 use crate::serve::Serving;
 use crate::workload::{Scenario, Target, Workload};
 
-/// This crate, asynchronous.
-pub(crate) struct Ipc;
+/// This crate, asynchronous; on both sides either with busy polling or without.
+pub(crate) struct Tasks<const BUSY_POLL: bool>;
 
-impl Async for Ipc {
+pub(crate) type Ipc = Tasks<false>;
+pub(crate) type IpcBusyPoll = Tasks<true>;
+
+impl<const BUSY_POLL: bool> Async for Tasks<BUSY_POLL> {
     type Client = Connection;
 
     fn supports(_: Scenario) -> bool {
@@ -36,7 +39,7 @@ impl Async for Ipc {
             .service(EchoServer::new(Same))
             .service(CrowdServer::new(Same))
             .service(ShapesServer::new(Same))
-            .limits(limits(serving.connections));
+            .limits(limits(serving.connections, BUSY_POLL));
         if serving.crowd {
             server = server.allow(Policy::any_user()).mode(0o666);
         }
@@ -47,7 +50,8 @@ impl Async for Ipc {
     }
 
     async fn connect(target: &Target) -> Result<Connection, Error> {
-        let mut builder = ipc::Client::builder(SocketPath::at(&target.socket)?);
+        let mut builder =
+            ipc::Client::builder(SocketPath::at(&target.socket)?).limits(limits(1, BUSY_POLL));
         if let Some(deadline) = target.deadline {
             builder = builder.deadline(deadline);
         }
@@ -171,14 +175,17 @@ impl From<ipc::Error> for Failure {
 }
 
 /// The default bounds, but for as many connections as will come.
-fn limits(connections: u32) -> Limits {
+fn limits(connections: u32, busy_poll: bool) -> Limits {
     let mut limits = Limits::default();
+    limits.busy_poll = busy_poll.then_some(BUSY_POLL);
     let wanted = connections.saturating_add(SPARE);
     limits.max_connections = limits.max_connections.max(wanted);
     limits.max_connections_per_user = limits.max_connections_per_user.max(wanted);
     limits
 }
 
+/// How long to look at a socket before sleeping, where that is asked for.
+const BUSY_POLL: Duration = Duration::from_micros(20);
 /// Connections that are on their way out while others come.
 const SPARE: u32 = 64;
 /// The deadline of a stream that ends with the measurement.

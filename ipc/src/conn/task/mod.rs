@@ -147,7 +147,7 @@ impl Task {
             return Poll::Ready(Wake::Writable);
         }
         if std::mem::take(&mut self.busy.yielded)
-            && let Poll::Ready(read) = self.look(cx)
+            && let Poll::Ready(read) = self.look()
         {
             return Poll::Ready(Wake::Read(read));
         }
@@ -188,10 +188,10 @@ impl Task {
     }
 
     /// Looks for input until that has lasted long enough, or there is something else to do.
-    fn look(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<Read>> {
+    fn look(&mut self) -> Poll<std::io::Result<Read>> {
         let (until, looks) = self.busy.bounds(now());
         for _ in 0..looks {
-            let read = self.input.try_read(&self.reader, cx);
+            let read = self.input.try_read(&self.reader);
             if !matches!(read, Ok(Read::Empty)) {
                 self.busy.learn(true);
                 return Poll::Ready(read);
