@@ -56,6 +56,7 @@
 //! | `JobsBlockingClient` | The same for programs without a runtime: `JobsBlockingClient::new(client).submit(request).send()`; see [`Config::blocking`]. |
 //! | `JOBS_METHODS` | The method table: names, shapes, access, idempotency. |
 //! | `JOBS_SCHEMA` | A hash of the service and of every type it carries, below. |
+//! | `FILE_DESCRIPTOR_SET` | The schema of the package as data, where it is asked for; see [`Config::descriptors`]. |
 //!
 //! Comments of the proto become docs, `deprecated` becomes `#[deprecated]`, and what has no comment gets a plain
 //! sentence, so that a crate with `missing_docs` stays clean. Names that Rust reserves are escaped as prost does it:
@@ -87,6 +88,7 @@
 
 mod blocking;
 mod client;
+mod descriptors;
 mod docs;
 mod error;
 mod hash;
@@ -98,10 +100,11 @@ mod schema;
 mod service;
 
 use std::collections::HashMap;
-use std::fmt;
 use std::path::{Path, PathBuf};
+use std::{env, fmt, io};
 
 use prost_reflect::{DescriptorPool, FileDescriptor};
+use prost_types::FileDescriptorSet;
 
 pub use error::Error;
 /// The version of prost-build that [`Config::prost`] hands out.
@@ -142,6 +145,7 @@ pub fn compile_protos(proto: impl AsRef<Path>) -> Result<(), Error> {
 #[must_use = "a config does nothing until `compile`"]
 pub struct Config {
     blocking: bool,
+    descriptors: bool,
     includes: Vec<PathBuf>,
     out_dir: Option<PathBuf>,
     prost: prost_build::Config,
@@ -152,6 +156,7 @@ impl Config {
     pub fn new() -> Self {
         Self {
             blocking: true,
+            descriptors: false,
             includes: Vec::new(),
             out_dir: None,
             prost: prost_build::Config::new(),
@@ -161,6 +166,15 @@ impl Config {
     /// Whether to generate the synchronous clients too. Default: `true`.
     pub fn blocking(mut self, yes: bool) -> Self {
         self.blocking = yes;
+        self
+    }
+
+    /// Whether each package that has a service gets `FILE_DESCRIPTOR_SET`, its schema as data. Default: `false`.
+    ///
+    /// It is an encoded `google.protobuf.FileDescriptorSet` of the package and all that it imports, with the options of
+    /// methods and without comments: what a server hands to programs that ask for its schema.
+    pub fn descriptors(mut self, yes: bool) -> Self {
+        self.descriptors = yes;
         self
     }
 
@@ -202,7 +216,8 @@ impl Config {
         folders.append(&mut self.includes);
 
         let compiler = resolve::compile(protos, &folders)?;
-        let facts = read_services(&compiler.descriptor_pool(), self.blocking)?;
+        let pool = compiler.descriptor_pool();
+        let facts = read_services(&pool, self.blocking)?;
         let mut descriptors = compiler.file_descriptor_set();
         // Only options are defined there, and no generated code names them.
         descriptors
@@ -212,13 +227,13 @@ impl Config {
 
         self.prost.service_generator(Box::new(Generator {
             blocking: self.blocking,
+            descriptors: self.descriptors,
             facts,
         }));
         if let Some(folder) = &self.out_dir {
             self.prost.out_dir(folder);
         }
-        self.prost
-            .compile_fds(descriptors)
+        self.write(descriptors, &pool)
             .map_err(|source| Error::Write {
                 folder: self.out_dir.unwrap_or_else(|| "OUT_DIR".into()),
                 source,
@@ -227,6 +242,15 @@ impl Config {
             rerun_if_changed(path);
         }
         Ok(())
+    }
+
+    fn write(&mut self, files: FileDescriptorSet, pool: &DescriptorPool) -> io::Result<()> {
+        self.prost.compile_fds(files)?;
+        let given = || env::var_os("OUT_DIR").map(PathBuf::from);
+        match self.out_dir.clone().or_else(given) {
+            Some(folder) if self.descriptors => descriptors::write(pool, &folder),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -240,6 +264,7 @@ impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Config")
             .field("blocking", &self.blocking)
+            .field("descriptors", &self.descriptors)
             .field("includes", &self.includes)
             .field("out_dir", &self.out_dir)
             .finish_non_exhaustive()

@@ -7,7 +7,7 @@ use prost_types::method_options::IdempotencyLevel;
 
 use crate::names::{self, ServiceNames};
 use crate::options::{Access, MethodFacts, Shape};
-use crate::{blocking, client};
+use crate::{blocking, client, descriptors};
 
 /// What generation needs to know of a service beyond what prost-build hands over.
 #[derive(Debug)]
@@ -20,6 +20,7 @@ pub(crate) struct ServiceFacts {
 #[derive(Debug)]
 pub(crate) struct Generator {
     pub(crate) blocking: bool,
+    pub(crate) descriptors: bool,
     /// By full name in the proto.
     pub(crate) facts: HashMap<String, ServiceFacts>,
 }
@@ -44,6 +45,12 @@ impl ServiceGenerator for Generator {
         client::generate(&text, buf);
         if self.blocking {
             blocking::generate(&text, buf);
+        }
+    }
+
+    fn finalize_package(&mut self, package: &str, buf: &mut String) {
+        if self.descriptors {
+            descriptors::constant(package, buf);
         }
     }
 }

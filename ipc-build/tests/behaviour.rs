@@ -7,6 +7,8 @@ use std::process::Command;
 use std::time::{Duration, SystemTime};
 use std::{env, fs};
 
+use prost_reflect::{DescriptorPool, FileDescriptor};
+
 type Tested = Result<(), Box<dyn Error>>;
 
 const PROTOS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/proto");
@@ -219,6 +221,54 @@ fn a_further_include_folder_serves_imports() -> Tested {
         .out_dir(folder.path())
         .compile(&[&proto], &[folder.path()])?;
     assert!(folder.path().join("shared.v1.rs").exists());
+    Ok(())
+}
+
+#[test]
+fn the_schema_as_data_stands_alone_and_keeps_the_options_of_this_crate() -> Tested {
+    let out = tempfile::tempdir()?;
+    ipc_build::Config::new()
+        .descriptors(true)
+        .out_dir(out.path())
+        .compile(&[format!("{PROTOS}/jobs.proto")], &[PROTOS])?;
+    let set = fs::read(out.path().join("example.jobs.v1.binpb"))?;
+    let pool = DescriptorPool::decode(set.as_slice())?;
+    let files: Vec<_> = pool.files().map(|file| file.name().to_owned()).collect();
+    let expected = [
+        "google/protobuf/empty.proto",
+        "google/protobuf/timestamp.proto",
+        "google/protobuf/descriptor.proto",
+        "ipc/options.proto",
+        "jobs.proto",
+    ];
+    assert_eq!(files, expected);
+    let service = pool.get_service_by_name("example.jobs.v1.Jobs");
+    let purge = service.ok_or("no service")?.methods().nth(2);
+    let access = pool
+        .get_extension_by_name("ipc.access")
+        .ok_or("no access")?;
+    let options = purge.ok_or("no method")?.options();
+    let same_user = prost_reflect::Value::EnumNumber(1);
+    assert_eq!(*options.get_extension(&access), same_user);
+    let comments = |file: FileDescriptor| file.file_descriptor_proto().source_code_info.is_some();
+    assert!(!pool.files().any(comments));
+    Ok(())
+}
+
+#[test]
+fn a_package_without_a_service_has_no_schema_as_data() -> Tested {
+    let out = tempfile::tempdir()?;
+    ipc_build::Config::new()
+        .descriptors(true)
+        .out_dir(out.path())
+        .compile(&[format!("{PROTOS}/edge.proto")], &[PROTOS])?;
+    let code = |name: &str| fs::read_to_string(out.path().join(name));
+    assert!(code("_.rs")?.contains("include_bytes!(\"_.binpb\")"));
+    assert!(!code("shared.v1.rs")?.contains("FILE_DESCRIPTOR_SET"));
+    let set = fs::read(out.path().join("_.binpb"))?;
+    let pool = DescriptorPool::decode(set.as_slice())?;
+    assert!(pool.get_file_by_name("shared/types.proto").is_some());
+    assert!(!out.path().join("shared.v1.binpb").exists());
     Ok(())
 }
 

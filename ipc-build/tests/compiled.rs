@@ -74,6 +74,12 @@ fn handlers_can_be_shared_with_the_rest_of_the_program() {
     assert_eq!(std::sync::Arc::strong_count(&queue), 1);
 }
 
+#[test]
+fn the_schema_as_data_names_its_service() {
+    let pool = prost_reflect::DescriptorPool::decode(small::FILE_DESCRIPTOR_SET).unwrap();
+    assert!(pool.get_service_by_name("small.Clock").is_some());
+}
+
 /// Compiles only where each function of the clients has the promised type.
 pub mod promised {
     use super::edge::{EdgeClient, Option};

@@ -26,19 +26,22 @@ fn check(proto: &str, config: ipc_build::Config, expected: &[(&str, &str)]) -> T
     assert_eq!(written, names, "files generated from {proto}");
 
     for (name, golden) in expected {
-        let text = fs::read_to_string(out.path().join(name))?;
+        let new = fs::read(out.path().join(name))?;
         let golden = Path::new(TESTS).join("golden").join(golden);
         if std::env::var_os("UPDATE_GOLDEN").is_some() {
-            fs::write(&golden, text)?;
+            fs::write(&golden, new)?;
             continue;
         }
-        let old = fs::read_to_string(&golden).unwrap_or_default();
+        let old = fs::read(&golden).unwrap_or_default();
         assert!(
-            text == old,
+            new == old,
             "{} is not what is generated today; if that is right, run\n    \
              UPDATE_GOLDEN=1 cargo test -p ipc-build\n{}",
             golden.display(),
-            difference(&old, &text)
+            difference(
+                &String::from_utf8_lossy(&old),
+                &String::from_utf8_lossy(&new)
+            )
         );
     }
     Ok(())
@@ -91,11 +94,11 @@ fn odd_names_and_imports_generate_the_golden_code() -> Tested {
 }
 
 #[test]
-fn a_service_without_the_blocking_client_generates_the_golden_code() -> Tested {
+fn a_service_with_its_schema_and_no_blocking_client_generates_the_golden_code() -> Tested {
     check(
         "small.proto",
-        ipc_build::Config::new().blocking(false),
-        &[("small.rs", "small.rs")],
+        ipc_build::Config::new().blocking(false).descriptors(true),
+        &[("small.binpb", "small.binpb"), ("small.rs", "small.rs")],
     )
 }
 

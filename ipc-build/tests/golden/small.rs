@@ -113,3 +113,5 @@ impl ClockClient {
         self.inner.unary(&CLOCK_METHODS[0], request)
     }
 }
+/// The schema of package `small` and of all it imports: an encoded `google.protobuf.FileDescriptorSet`, without comments.
+pub const FILE_DESCRIPTOR_SET: &[u8] = ::core::include_bytes!("small.binpb");
