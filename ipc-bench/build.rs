@@ -1,9 +1,17 @@
-//! Generates the service from its schema.
+//! Generates the services from their schemas.
 
 fn main() -> Result<(), ipc_build::Error> {
     ipc_build::Config::new()
+        .descriptors(true)
         .prost(|prost| {
             prost.bytes(["."]);
         })
-        .compile(&["proto/bench.proto"], &["proto"])
+        .compile(
+            &[
+                "proto/echo.proto",
+                "proto/reflection.proto",
+                "proto/bench.proto",
+            ],
+            &["proto"],
+        )
 }
