@@ -1,6 +1,7 @@
 //! The subcommands.
 
 pub(crate) mod check;
+mod effort;
 pub(crate) mod idle;
 pub(crate) mod latency;
 pub(crate) mod run;

@@ -2,15 +2,15 @@
 
 use nix::unistd::geteuid;
 
+use crate::command::effort::{Effort, pairs};
 use crate::error::Error;
 use crate::output::say;
-use crate::pace::Arrivals;
-use crate::process::{Measured, Pinning, Setup, measure, trace};
+use crate::process::{Measured, Setup, measure, trace};
 use crate::progress::Progress;
 use crate::report::row::{Ratio, Row, Sides};
 use crate::report::{Shown, ratios, report, row};
 use crate::transport::Transport;
-use crate::workload::{Amount, Flavor, Scenario, Workload};
+use crate::workload::{Scenario, Workload};
 
 /// What to measure, and how often.
 #[derive(Debug, clap::Args)]
@@ -24,44 +24,11 @@ pub(crate) struct Args {
     /// Bytes of the payload
     #[arg(long, default_value_t = 64)]
     payload: usize,
-    /// Connections of all client processes together; several numbers make a row each
-    #[arg(long, value_delimiter = ',', default_value = "1", value_parser = count)]
-    connections: Vec<usize>,
-    /// Calls or streams on each connection at the same time; several numbers make a row each
-    /// [default: 64 for unary and reverse, otherwise 1]
-    #[arg(long, value_delimiter = ',', value_parser = count)]
-    in_flight: Vec<usize>,
-    /// Client processes
-    #[arg(long, default_value = "1", value_parser = count)]
-    processes: usize,
     /// Users that the client processes belong to, in turn, where this one is root's
     #[arg(long, value_delimiter = ',')]
     uids: Vec<u32>,
-    /// Calls per second over all connections, whether or not the server keeps up; without it each
-    /// call waits for the one before
-    #[arg(long, value_parser = positive)]
-    rate: Option<f64>,
-    /// Several rates, a row each
-    #[arg(long, value_delimiter = ',', conflicts_with = "rate", value_parser = positive)]
-    rate_steps: Vec<f64>,
-    /// How the gaps between calls of an open loop are spread
-    #[arg(long, default_value = "poisson")]
-    arrivals: Arrivals,
-    /// How often each row is measured, in turn
-    #[arg(long, default_value = "5", value_parser = count)]
-    repetitions: usize,
-    /// Seconds of each measurement
-    #[arg(long, default_value = "1", value_parser = positive)]
-    duration: f64,
-    /// The runtime of both sides
-    #[arg(long, default_value = "multi_thread")]
-    runtime: Flavor,
-    /// Which cores the processes may use
-    #[arg(long, default_value = "none")]
-    pinning: Pinning,
-    /// Calls without a deadline
-    #[arg(long)]
-    no_deadline: bool,
+    #[command(flatten)]
+    effort: Effort,
     /// Counts system calls as well, with strace, in a run of its own
     #[arg(long)]
     syscalls: bool,
@@ -69,23 +36,18 @@ pub(crate) struct Args {
     shown: Shown,
 }
 
-fn count(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(0) => Err("at least 1".into()),
-        Ok(count) => Ok(count),
-        Err(error) => Err(error.to_string()),
-    }
-}
-
-fn positive(text: &str) -> Result<f64, String> {
-    let is_positive = |number: &f64| *number > 0.0 && number.is_finite();
-    let number = text.parse().ok().filter(is_positive);
-    number.ok_or_else(|| "not a number above 0".into())
-}
-
 pub(crate) fn run(args: &Args) -> Result<(), Error> {
-    let setups = args.setups()?;
-    let measured = interleaved(args.repetitions, &setups)?;
+    let uids = args.uids();
+    let kinds = pairs(&args.scenarios, &args.transports);
+    let kinds = kinds.map(|(scenario, transport)| Workload {
+        scenario,
+        payload: args.payload,
+        crowd: !uids.is_empty(),
+        ..Workload::new(transport, args.effort.runtime)
+    });
+    let setups = args.effort.setups(&kinds.collect::<Vec<_>>(), &uids)?;
+    let repetitions = args.effort.repetitions;
+    let measured = interleaved(repetitions, &setups)?;
     let mut rows = Vec::new();
     for (setup, measured) in setups.iter().zip(&measured) {
         let mut row = row(setup, measured);
@@ -95,64 +57,10 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
         rows.push(row);
     }
     let ratios = beside(&rows, args.transports.len() * args.scenarios.len());
-    args.shown.show(&report(args.repetitions, rows, ratios))
+    args.shown.show(&report(repetitions, rows, ratios))
 }
 
 impl Args {
-    /// Every combination of what was asked for; scenarios and transports lie side by side.
-    fn setups(&self) -> Result<Vec<Setup>, Error> {
-        let (pinning, uids) = (self.pinning.or_none(), self.uids());
-        let steps = self.rate_steps.iter().copied().map(Some);
-        let mut rates = steps.collect::<Vec<_>>();
-        if rates.is_empty() {
-            rates.push(self.rate);
-        }
-        let mut setups = Vec::new();
-        for workload in self.workloads(&rates, !uids.is_empty()) {
-            if workload.rate.is_some() && !workload.scenario.can_be_open() {
-                return Err(Error::Unsupported("a rate of messages on a stream"));
-            }
-            let processes = self.processes.max(uids.len());
-            setups.push(Setup {
-                processes: processes.clamp(1, workload.connections),
-                uids: uids.clone(),
-                ..Setup::new(workload, pinning)
-            });
-        }
-        Ok(setups)
-    }
-
-    fn workloads(&self, rates: &[Option<f64>], crowd: bool) -> Vec<Workload> {
-        let of = |rate, connections, in_flight: Option<usize>, (scenario, transport)| {
-            let scenario: Scenario = scenario;
-            Workload {
-                scenario,
-                payload: self.payload,
-                connections,
-                in_flight: in_flight.unwrap_or_else(|| scenario.usual_in_flight()),
-                rate,
-                arrivals: self.arrivals,
-                deadline: !self.no_deadline,
-                crowd,
-                amount: Amount::seconds(self.duration),
-                ..Workload::new(transport, self.runtime)
-            }
-        };
-        let in_flight = self.in_flight.iter().copied().map(Some);
-        let mut in_flight = in_flight.collect::<Vec<_>>();
-        if in_flight.is_empty() {
-            in_flight.push(None);
-        }
-        let mut workloads = Vec::new();
-        for &rate in rates {
-            for (connections, in_flight) in pairs(&self.connections, &in_flight) {
-                let kinds = pairs(&self.scenarios, &self.transports);
-                workloads.extend(kinds.map(|kind| of(rate, connections, in_flight, kind)));
-            }
-        }
-        workloads
-    }
-
     /// The users that agents belong to; none, with a word why, where this process may not choose.
     fn uids(&self) -> Vec<u32> {
         if !self.uids.is_empty() && !geteuid().is_root() {
@@ -161,12 +69,6 @@ impl Args {
         }
         self.uids.clone()
     }
-}
-
-/// Each of one with each of the other.
-fn pairs<A: Copy, B: Copy>(one: &[A], other: &[B]) -> impl Iterator<Item = (A, B)> {
-    one.iter()
-        .flat_map(move |one| other.iter().map(move |other| (*one, *other)))
 }
 
 /// Measures each setup in turn, again and again, so that what the machine does meanwhile

@@ -1,0 +1,115 @@
+//! How much load, for how long, how often: what every measurement under load is told.
+
+use crate::error::Error;
+use crate::pace::Arrivals;
+use crate::process::{Pinning, Setup};
+use crate::workload::{Amount, Flavor, Workload};
+
+/// How much load, for how long, how often.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Effort {
+    /// Connections of all client processes together; several numbers make a row each
+    #[arg(long, value_delimiter = ',', default_value = "1", value_parser = count)]
+    connections: Vec<usize>,
+    /// Calls or streams on each connection at the same time; several numbers make a row each
+    /// [default: 64 for unary and reverse, otherwise 1]
+    #[arg(long, value_delimiter = ',', value_parser = count)]
+    in_flight: Vec<usize>,
+    /// Client processes
+    #[arg(long, default_value = "1", value_parser = count)]
+    processes: usize,
+    /// Calls per second over all connections, whether or not the server keeps up; without it each
+    /// call waits for the one before
+    #[arg(long, value_parser = positive)]
+    rate: Option<f64>,
+    /// Several rates, a row each
+    #[arg(long, value_delimiter = ',', conflicts_with = "rate", value_parser = positive)]
+    rate_steps: Vec<f64>,
+    /// How the gaps between calls of an open loop are spread
+    #[arg(long, default_value = "poisson")]
+    arrivals: Arrivals,
+    /// How often each row is measured, in turn
+    #[arg(long, default_value = "5", value_parser = count)]
+    pub(crate) repetitions: usize,
+    /// Seconds of each measurement
+    #[arg(long, default_value = "1", value_parser = positive)]
+    duration: f64,
+    /// The runtime of both sides; of the clients alone, where the server is not ours
+    #[arg(long, default_value = "multi_thread")]
+    pub(crate) runtime: Flavor,
+    /// Which cores the processes may use
+    #[arg(long, default_value = "none")]
+    pinning: Pinning,
+    /// Calls without a deadline
+    #[arg(long)]
+    no_deadline: bool,
+}
+
+pub(super) fn count(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("at least 1".into()),
+        Ok(count) => Ok(count),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+pub(super) fn positive(text: &str) -> Result<f64, String> {
+    let is_positive = |number: &f64| *number > 0.0 && number.is_finite();
+    let number = text.parse().ok().filter(is_positive);
+    number.ok_or_else(|| "not a number above 0".into())
+}
+
+impl Effort {
+    /// Every combination of what was asked for; the kinds of calls lie side by side.
+    pub(crate) fn setups(&self, kinds: &[Workload], uids: &[u32]) -> Result<Vec<Setup>, Error> {
+        let pinning = self.pinning.or_none();
+        let mut setups = Vec::new();
+        for workload in self.workloads(kinds) {
+            if workload.rate.is_some() && !workload.scenario.can_be_open() {
+                return Err(Error::Unsupported("a rate of messages on a stream"));
+            }
+            let processes = self.processes.max(uids.len());
+            setups.push(Setup {
+                processes: processes.clamp(1, workload.connections),
+                uids: uids.to_vec(),
+                ..Setup::new(workload, pinning)
+            });
+        }
+        Ok(setups)
+    }
+
+    fn workloads(&self, kinds: &[Workload]) -> Vec<Workload> {
+        let (mut rates, mut in_flight) = (some(&self.rate_steps), some(&self.in_flight));
+        if rates.is_empty() {
+            rates.push(self.rate);
+        }
+        if in_flight.is_empty() {
+            in_flight.push(None);
+        }
+        let mut workloads = Vec::new();
+        for rate in rates {
+            for (connections, in_flight) in pairs(&self.connections, &in_flight) {
+                workloads.extend(kinds.iter().map(|kind| Workload {
+                    connections,
+                    in_flight: in_flight.unwrap_or_else(|| kind.scenario.usual_in_flight()),
+                    rate,
+                    arrivals: self.arrivals,
+                    deadline: !self.no_deadline,
+                    amount: Amount::seconds(self.duration),
+                    ..kind.clone()
+                }));
+            }
+        }
+        workloads
+    }
+}
+
+fn some<T: Copy>(all: &[T]) -> Vec<Option<T>> {
+    all.iter().copied().map(Some).collect()
+}
+
+/// Each of one with each of the other.
+pub(super) fn pairs<A: Copy, B: Copy>(one: &[A], other: &[B]) -> impl Iterator<Item = (A, B)> {
+    one.iter()
+        .flat_map(move |one| other.iter().map(move |other| (*one, *other)))
+}
