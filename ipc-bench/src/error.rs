@@ -21,6 +21,8 @@ pub(crate) enum Error {
     Task(#[source] tokio::task::JoinError),
     #[error("a call failed: {0}")]
     Failed(String),
+    #[error(transparent)]
+    Attach(#[from] crate::attach::Error),
     #[error("ipc failed")]
     Ipc(#[from] ipc::Error),
     #[error("the socket path cannot be used")]

@@ -4,12 +4,14 @@
 //! one core where `taskset` is there. What is printed as a ratio survives a change of
 //! machine; what is printed in microseconds does not.
 
+mod attach;
 mod clock;
 mod command;
 mod error;
 mod load;
 mod machine;
 mod meter;
+mod observe;
 mod output;
 mod pace;
 mod process;
@@ -42,6 +44,8 @@ enum Command {
     Latency(latency::Args),
     /// Scenarios under load, in a closed loop or an open one
     Run(run::Args),
+    /// Your own daemon under load, through an echo or a method of its own
+    Attach(command::attach::Args),
     /// System calls per call, both sides together, counted by strace
     Syscalls(syscalls::Args),
     /// Memory of the server for each idle connection
@@ -64,6 +68,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Latency(args) => latency::latency(&args),
         Command::Run(args) => run::run(&args),
+        Command::Attach(args) => command::attach::attach(&args),
         Command::Syscalls(args) => syscalls::syscalls(&args),
         Command::Idle(args) => idle::idle(&args),
         Command::Check(args) => check::check(&args),

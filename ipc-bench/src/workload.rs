@@ -8,6 +8,7 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use tokio::runtime::{Builder, Runtime};
 
+use crate::attach::Attached;
 use crate::error::Error;
 use crate::pace::Arrivals;
 use crate::report::float;
@@ -32,6 +33,8 @@ pub(crate) struct Workload {
     /// Whether callers are other users than the server.
     pub(crate) crowd: bool,
     pub(crate) amount: Amount,
+    /// What is called of a server that is not ours.
+    pub(crate) attached: Option<Attached>,
 }
 
 /// How long a measurement goes on.
@@ -166,6 +169,7 @@ impl Workload {
             deadline: true,
             crowd: false,
             amount: Amount::seconds(1.0),
+            attached: None,
         }
     }
 

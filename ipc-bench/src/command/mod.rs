@@ -1,5 +1,6 @@
 //! The subcommands.
 
+pub(crate) mod attach;
 pub(crate) mod check;
 mod effort;
 pub(crate) mod idle;

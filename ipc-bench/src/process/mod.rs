@@ -4,10 +4,12 @@ mod clients;
 mod pinning;
 mod server;
 mod strace;
+mod watched;
 
 pub(crate) use self::pinning::{Pinning, is_there};
 pub(crate) use self::server::Server;
 pub(crate) use self::strace::{PerCall, trace};
+use self::watched::Watched;
 
 use std::ffi::OsString;
 use std::fs::{self, Permissions};
@@ -21,8 +23,8 @@ use self::clients::Clients;
 use self::pinning::Role;
 use crate::error::Error;
 use crate::load::ticks;
-use crate::machine::resident;
 use crate::meter::Part;
+use crate::observe::Process;
 use crate::report::row::Sides;
 use crate::usage::Usage;
 use crate::workload::Workload;
@@ -74,11 +76,16 @@ pub(crate) struct Measured {
     pub(crate) rss: Sides<u64>,
 }
 
-/// Measures once, with a server and clients of its own. `live` sees each tick as it comes.
+/// Measures once, with clients of its own, and a server too unless they attach to somebody's.
+/// `live` sees each tick as it comes.
 pub(crate) fn measure(
     setup: &Setup,
     live: &mut dyn FnMut(usize, &Part),
 ) -> Result<Measured, Error> {
+    if let Some(attached) = &setup.workload.attached {
+        let mut daemon = attached.pid.map(Process);
+        return under_load(setup, &attached.place.socket, &mut daemon, live);
+    }
     let folder = folder()?;
     if setup.workload.crowd {
         // Others may pass through, but not look.
@@ -88,8 +95,20 @@ pub(crate) fn measure(
     }
     let socket = folder.path().join("s");
     let mut server = Server::start(setup, &socket)?;
-    let rss_before = resident(server.pid())?;
-    let mut clients = Clients::start(setup, &socket)?;
+    let measured = under_load(setup, &socket, &mut server, live)?;
+    server.stop()?;
+    Ok(measured)
+}
+
+/// Measures what serves at a socket, with clients of its own.
+fn under_load(
+    setup: &Setup,
+    socket: &Path,
+    server: &mut impl Watched,
+    live: &mut dyn FnMut(usize, &Part),
+) -> Result<Measured, Error> {
+    let rss_before = server.resident()?;
+    let mut clients = Clients::start(setup, socket)?;
     let (warm_up, window) = setup.workload.amount.times();
     clients.go()?;
     thread::sleep(warm_up);
@@ -98,7 +117,7 @@ pub(crate) fn measure(
     let after = server.usage()?;
     let rss = Sides {
         client: clients.resident()?,
-        server: resident(server.pid())?,
+        server: server.resident()?,
     };
     let mut total = clients.rest.clone();
     let each = ticks(window).1;
@@ -119,7 +138,6 @@ pub(crate) fn measure(
         rss,
     };
     clients.stop()?;
-    server.stop()?;
     Ok(measured)
 }
 

@@ -14,6 +14,7 @@ use bytes::Bytes;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
+use crate::attach;
 use crate::error::Error;
 use crate::load::Load;
 use crate::meter::Part;
@@ -67,6 +68,9 @@ impl Transport {
 
     /// Makes the calls of one client process.
     pub(crate) fn load(self, load: Load) -> Result<(), Error> {
+        if load.workload.attached.is_some() {
+            return attach::load(load);
+        }
         match (self, load.workload.runtime) {
             (Self::Raw, _) if load.workload.in_flight > 1 => {
                 Err(Error::Unsupported("raw with several calls in flight"))
