@@ -23,6 +23,12 @@ pub(crate) enum Error {
     Failed(String),
     #[error(transparent)]
     Attach(#[from] crate::attach::Error),
+    #[error("the server can hold {most} agents by its limit of open files, not {agents}")]
+    TooMany { agents: u32, most: u64 },
+    #[error("nothing can be known of the daemon's memory here")]
+    Unwatched,
+    #[error("the daemon holds more and more")]
+    Leak,
     #[error("ipc failed")]
     Ipc(#[from] ipc::Error),
     #[error("the socket path cannot be used")]

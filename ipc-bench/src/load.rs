@@ -187,12 +187,16 @@ fn watch(meter: &Meter, from: Instant, until: Instant) -> Result<Usage, Error> {
     Ok(before)
 }
 
-/// How many intervals a time line has, and how long each is: a second, or a tenth of the whole.
+/// How many intervals a time line has, and how long each is: a second, but at least ten and at
+/// most [`POINTS`].
 pub(crate) fn ticks(measured: Duration) -> (usize, Duration) {
-    let count = measured.as_secs().max(10);
+    let count = measured.as_secs().clamp(10, POINTS);
     let each = measured.div_f64(Duration::from_secs(count).as_secs_f64());
     (usize::try_from(count).unwrap_or(usize::MAX), each)
 }
+
+/// The most intervals of a time line: each has its own histogram, of up to 150 KiB.
+const POINTS: u64 = 600;
 
 fn say(said: &Said) -> Result<(), Error> {
     output::print(&serde_json::to_string(said)?)

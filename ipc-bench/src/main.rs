@@ -20,6 +20,7 @@ mod proto;
 mod report;
 mod scenario;
 mod serve;
+mod soak;
 mod transport;
 mod usage;
 mod workload;
@@ -46,6 +47,8 @@ enum Command {
     Run(run::Args),
     /// Your own daemon under load, through an echo or a method of its own
     Attach(command::attach::Args),
+    /// Thousands of agents for minutes: what the daemon holds over time, and whether it grows
+    Soak(command::soak::Args),
     /// System calls per call, both sides together, counted by strace
     Syscalls(syscalls::Args),
     /// Memory of the server for each idle connection
@@ -69,6 +72,7 @@ fn main() -> ExitCode {
         Command::Latency(args) => latency::latency(&args),
         Command::Run(args) => run::run(&args),
         Command::Attach(args) => command::attach::attach(&args),
+        Command::Soak(args) => command::soak::soak(&args),
         Command::Syscalls(args) => syscalls::syscalls(&args),
         Command::Idle(args) => idle::idle(&args),
         Command::Check(args) => check::check(&args),

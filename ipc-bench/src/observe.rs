@@ -1,4 +1,5 @@
-//! What another process uses, as the system tells it: `/proc` where there is one, else `ps`.
+//! What another process uses, as the system tells it: `/proc` where there is one, else `ps` and
+//! `lsof`.
 
 use std::fs;
 use std::process::Command;
@@ -45,6 +46,23 @@ impl Process {
             .filter_map(|thread| fs::read_to_string(thread.path().join("status")).ok());
         Some(statuses.map(|status| switched(&status)).sum())
     }
+
+    /// Open descriptors; none where this user may not count them.
+    pub(crate) fn descriptors(self) -> Option<u64> {
+        let count = match fs::read_dir(format!("/proc/{}/fd", self.0)) {
+            Ok(open) => open.count(),
+            Err(_) if fs::exists("/proc/self/fd").unwrap_or(false) => return None,
+            Err(_) => {
+                let listed = said("lsof", &["-nP", "-a", "-p", &self.0.to_string(), "-F", "f"]);
+                listed
+                    .ok()?
+                    .lines()
+                    .filter(|line| is_numbered(line))
+                    .count()
+            }
+        };
+        u64::try_from(count).ok().filter(|&count| count > 0)
+    }
 }
 
 /// Microseconds.
@@ -86,6 +104,12 @@ fn switched(status: &str) -> u64 {
     counts.sum()
 }
 
+/// A line of `lsof -F f` that stands for a descriptor, not for a mapped file or a folder.
+fn is_numbered(line: &str) -> bool {
+    let number = line.strip_prefix('f');
+    number.is_some_and(|number| number.starts_with(|first: char| first.is_ascii_digit()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,9 +137,17 @@ mod tests {
     }
 
     #[test]
+    fn mapped_files_are_no_descriptors() {
+        let lines = ["p7", "fcwd", "ftxt", "f0", "f12"];
+        let numbered = lines.into_iter().filter(|line| is_numbered(line));
+        assert_eq!(numbered.count(), 2);
+    }
+
+    #[test]
     fn this_process_uses_something() {
         let this = Process(std::process::id());
         assert!(this.rss_bytes().unwrap() > 0);
         assert!(this.cpu_us().is_ok());
+        assert!(this.descriptors().is_none_or(|count| count > 2));
     }
 }

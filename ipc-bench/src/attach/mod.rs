@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use error::Error;
 pub(crate) use load::{Attached, load};
-pub(crate) use prepare::{Asked, prepare};
+pub(crate) use prepare::{Asked, echo, prepare};
 
 /// Where a daemon is, and who it is.
 #[derive(Clone, Debug, clap::Args, Serialize, Deserialize)]
@@ -26,4 +26,15 @@ pub(crate) struct Place {
     /// The process of the daemon, where another one listens for it: launchd, systemd
     #[arg(long)]
     pid: Option<u32>,
+}
+
+impl Place {
+    /// A daemon of this user's.
+    pub(crate) const fn at(socket: PathBuf) -> Self {
+        Self {
+            socket,
+            trust: None,
+            pid: None,
+        }
+    }
 }

@@ -6,4 +6,5 @@ mod effort;
 pub(crate) mod idle;
 pub(crate) mod latency;
 pub(crate) mod run;
+pub(crate) mod soak;
 pub(crate) mod syscalls;

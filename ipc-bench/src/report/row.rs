@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::machine::Machine;
+use crate::soak::Samples;
 
 /// What a subcommand found.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -13,6 +14,9 @@ pub(crate) struct Report {
     pub(crate) repetitions: usize,
     pub(crate) rows: Vec<Row>,
     pub(crate) ratios: Vec<Ratio>,
+    /// What a soak sampled beside its row.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) soak: Option<Samples>,
 }
 
 /// One transport in one scenario: medians over the repetitions.

@@ -12,6 +12,7 @@ pub(crate) fn report(repetitions: usize, rows: Vec<Row>, ratios: Vec<Ratio>) -> 
         repetitions,
         rows,
         ratios,
+        soak: None,
     }
 }
 

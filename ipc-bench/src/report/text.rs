@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::report::row::{Ratio, Report, Row, Sides};
+use crate::soak::Samples;
 
 /// A report, a block for each row.
 pub(crate) fn lines(report: &Report) -> Vec<String> {
@@ -12,6 +13,7 @@ pub(crate) fn lines(report: &Report) -> Vec<String> {
         lines.extend(of_row(row, each));
     }
     lines.extend(report.ratios.iter().map(|ratio| of_ratio(report, ratio)));
+    lines.extend(report.soak.iter().flat_map(Samples::lines));
     lines
 }
 

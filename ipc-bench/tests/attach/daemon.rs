@@ -1,11 +1,13 @@
 //! A daemon of somebody's, in this process.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::thread::{self, JoinHandle};
 
 use ipc::{Access, Call, Handling, Incoming, Method, Policy, Server, ServerBuilder, Service};
 use ipc::{Shape, SocketPath, Status};
+use ipc_bench::proto::bench::{Echo, EchoServer, Payload};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
@@ -67,6 +69,18 @@ impl Service for Jobs {
     }
 }
 
+/// Echoes, and never closes what it opens.
+#[derive(Default)]
+struct Leaking(Mutex<Vec<File>>);
+
+impl Echo for Leaking {
+    async fn echo(&self, call: Call<Payload>) -> Result<Payload, Status> {
+        let file = File::open("/dev/null").map_err(|error| Status::internal(error.to_string()))?;
+        self.0.lock().expect("nobody panics").push(file);
+        Ok(call.body)
+    }
+}
+
 /// A daemon that serves until it is dropped.
 pub(crate) struct Daemon {
     folder: TempDir,
@@ -107,6 +121,11 @@ impl Daemon {
                 .service(ipc_bench::echo())
                 .service(ipc_bench::reflection([schema]))
         })
+    }
+
+    /// Echoes, and holds a descriptor more after each call.
+    pub(crate) fn leaking() -> Self {
+        Self::start(|builder| builder.service(EchoServer::new(Leaking::default())))
     }
 
     /// Lets in nobody who could ask.

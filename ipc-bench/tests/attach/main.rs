@@ -1,6 +1,7 @@
-//! `ipc-bench attach` against daemons that know nothing of it beyond two lines.
+//! `ipc-bench attach` and `soak` against daemons that know nothing of them beyond two lines.
 
 mod daemon;
+mod soak;
 
 use std::path::Path;
 use std::process::{Command, Output};

@@ -6,6 +6,7 @@ mod curves;
 mod noise;
 mod palette;
 mod plot;
+mod soak;
 mod sweep;
 mod table;
 
@@ -43,6 +44,9 @@ pub(crate) fn page(report: &Report) -> String {
                 html! { @for one in &rates { (one) } },
             ),
         );
+    }
+    if let (Some(samples), Some(&style)) = (&report.soak, palette.styles(&rows).first()) {
+        parts.insert(0, ("Soak", SOAK, soak::samples(samples, style)));
     }
     let page = html! {
         (DOCTYPE)
@@ -140,6 +144,7 @@ const PERCENTILES: &str =
 const THROUGHPUT: &str = "Closed loop: a caller begins its next call when the last is answered.";
 const RATES: &str = "Open loop: calls begin when they are due, and latency counts from then, so a stall is seen by all \
     that had to wait for it.";
+const SOAK: &str = "Samples of the daemon while agents called, left and came again.";
 const TIMELINE: &str = "The last repetition as it went by.";
 
 #[cfg(test)]

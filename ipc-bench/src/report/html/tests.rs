@@ -5,6 +5,7 @@ use roxmltree::{Document, ParsingOptions};
 use super::page;
 use crate::report::row::Report;
 use crate::report::sample;
+use crate::soak::{Sample, Samples};
 
 fn parsed(page: &str) -> Document<'_> {
     let options = ParsingOptions {
@@ -157,4 +158,25 @@ fn rates_are_drawn_where_there_are_several() {
     let words = words(&parsed(&page));
     assert!(words.contains("Latency against rate"));
     assert!(words.contains("calls per second offered"));
+}
+
+#[test]
+fn a_soak_is_drawn_with_its_verdict() {
+    let sample = |second: u32| Sample {
+        at_s: f64::from(second),
+        rss_bytes: 50_000_000 + u64::from(second) * 100_000,
+        descriptors: None,
+        calls_per_s: 1_000.0,
+        errors: 0,
+        p99_us: Some(120.0),
+    };
+    let report = Report {
+        soak: Some(Samples::judge((0..60).map(sample).collect(), 15.0)),
+        ..sample::report(vec![sample::row("ipc", 9.2)])
+    };
+    let page = page(&report);
+    let words = words(&parsed(&page));
+    assert!(words.contains("resident memory"), "{words}");
+    assert!(words.contains("verdict: a leak"), "{words}");
+    assert!(words.contains("descriptors: unknown"), "{words}");
 }
