@@ -20,7 +20,7 @@ fn saved(folder: &TempDir) -> (PathBuf, PathBuf) {
     let output = bench(&[
         "latency",
         "--repetitions=3",
-        "--duration=0.2",
+        "--duration=1",
         "--json",
         text(&run),
         "--html",
@@ -74,13 +74,7 @@ fn a_run_is_as_good_as_itself_and_a_worse_one_is_not() {
 fn without_a_second_run_the_rows_are_measured_again() {
     let folder = tempfile::tempdir().unwrap();
     let (run, _) = saved(&folder);
-    let output = bench(&[
-        "check",
-        "--baseline",
-        text(&run),
-        "--duration=0.2",
-        "--json",
-    ]);
+    let output = bench(&["check", "--baseline", text(&run), "--duration=1", "--json"]);
     // Whether the machine was as fast as before is not looked at.
     let found: Value = serde_json::from_slice(&output.stdout).expect("one JSON object");
     assert_eq!(found["missing"], json!([]));
@@ -98,7 +92,7 @@ fn a_row_that_cannot_be_measured_again_fails_the_check() {
     row["transport"] = json!("smoke_signals");
     other["rows"].as_array_mut().unwrap().push(row);
     write(&run, &other);
-    let output = bench(&["check", "--baseline", text(&run), "--duration=0.2"]);
+    let output = bench(&["check", "--baseline", text(&run), "--duration=1"]);
     assert_eq!(output.status.code(), Some(1));
     let told = String::from_utf8_lossy(&output.stdout);
     assert!(told.contains("MISSING       smoke_signals"), "{told}");
