@@ -31,6 +31,15 @@ pub(crate) enum Error {
     Leak,
     #[error("ipc failed")]
     Ipc(#[from] ipc::Error),
+    #[cfg(feature = "peers")]
+    #[error("{name} failed")]
+    Peer {
+        name: &'static str,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    #[error("not measured: {0}")]
+    Unmeasured(String),
     #[error("the socket path cannot be used")]
     Path(#[from] ipc::PathError),
     #[error("a measurement cannot be written or read back")]
@@ -49,5 +58,17 @@ impl Error {
     /// Says what was being done when an IO error came.
     pub(crate) fn io(what: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { what, source }
+    }
+
+    /// Says which peer it was that failed.
+    #[cfg(feature = "peers")]
+    pub(crate) fn peer<E>(name: &'static str) -> impl FnOnce(E) -> Self
+    where
+        E: std::error::Error + Send + Sync + 'static,
+    {
+        move |source| Self::Peer {
+            name,
+            source: source.into(),
+        }
     }
 }

@@ -4,8 +4,20 @@
 //! are in `scenario`. One that fits neither brings a loop of its own over a
 //! [`Caller`](crate::meter::Caller).
 
+mod frame;
 mod ipc;
 mod raw;
+mod raw_epoll;
+mod raw_stream;
+#[cfg(feature = "peers")]
+mod tarpc;
+mod tokio_raw;
+#[cfg(feature = "peers")]
+mod tonic;
+#[cfg(feature = "peers")]
+mod ttrpc;
+#[cfg(feature = "peers")]
+mod zbus;
 
 use std::fmt;
 use std::future::{Future, ready};
@@ -33,17 +45,51 @@ pub(crate) enum Transport {
     Raw,
     /// The same with windows: one write for all that is in flight, then reads until all are back
     RawPipelined,
+    /// Bare sockets, many at once: one thread on each side that waits for all
+    RawEpoll,
+    /// A bare socket on which only the server writes, as fast as it can
+    RawStream,
+    /// A bare socket of tokio: ping-pong, a task per connection
+    RawTokio,
     /// This crate
     Ipc,
     /// This crate with `Limits::busy_poll`
     IpcBusyPoll,
+    /// gRPC over HTTP/2
+    #[cfg(feature = "peers")]
+    Tonic,
+    /// containerd's gRPC without HTTP/2
+    #[cfg(feature = "peers")]
+    Ttrpc,
+    /// Calls in bincode
+    #[cfg(feature = "peers")]
+    Tarpc,
+    /// D-Bus without a bus
+    #[cfg(feature = "peers")]
+    Zbus,
 }
 
 impl Transport {
+    /// Other libraries for the same work.
+    #[cfg(feature = "peers")]
+    pub(crate) const PEERS: &[Self] = &[Self::Tonic, Self::Ttrpc, Self::Tarpc, Self::Zbus];
+    /// Other libraries for the same work: none without the feature `peers`.
+    #[cfg(not(feature = "peers"))]
+    pub(crate) const PEERS: &[Self] = &[];
+
     /// The version of what carries the calls; none for a bare socket.
     pub(crate) const fn version(self) -> Option<&'static str> {
         match self {
-            Self::Raw | Self::RawPipelined => None,
+            Self::Raw | Self::RawPipelined | Self::RawEpoll | Self::RawStream => None,
+            Self::RawTokio => Some(env!("VERSION_TOKIO")),
+            #[cfg(feature = "peers")]
+            Self::Tonic => Some(env!("VERSION_TONIC")),
+            #[cfg(feature = "peers")]
+            Self::Ttrpc => Some(env!("VERSION_TTRPC")),
+            #[cfg(feature = "peers")]
+            Self::Tarpc => Some(env!("VERSION_TARPC")),
+            #[cfg(feature = "peers")]
+            Self::Zbus => Some(env!("VERSION_ZBUS")),
             // All crates of the workspace have one version.
             Self::Ipc | Self::IpcBusyPoll => Some(env!("CARGO_PKG_VERSION")),
         }
@@ -52,8 +98,30 @@ impl Transport {
     /// The runtime it has when this one is asked for.
     pub(crate) const fn runtime(self, asked: Flavor) -> Flavor {
         match self {
-            Self::Raw | Self::RawPipelined => Flavor::Blocking,
-            Self::Ipc | Self::IpcBusyPoll => asked,
+            Self::Raw | Self::RawPipelined | Self::RawEpoll | Self::RawStream => Flavor::Blocking,
+            _ => asked,
+        }
+    }
+
+    /// Whether it has what a scenario needs.
+    pub(crate) fn supports(self, scenario: Scenario) -> bool {
+        match self {
+            Self::Raw | Self::RawEpoll => {
+                matches!(scenario, Scenario::Unary | Scenario::Connect)
+            }
+            Self::RawPipelined => scenario == Scenario::Unary,
+            Self::RawStream => scenario == Scenario::ServerStream,
+            Self::RawTokio => tokio_raw::TokioRaw::supports(scenario),
+            Self::Ipc => Ipc::supports(scenario),
+            Self::IpcBusyPoll => IpcBusyPoll::supports(scenario),
+            #[cfg(feature = "peers")]
+            Self::Tonic => tonic::Tonic::supports(scenario),
+            #[cfg(feature = "peers")]
+            Self::Ttrpc => ttrpc::Ttrpc::supports(scenario),
+            #[cfg(feature = "peers")]
+            Self::Tarpc => tarpc::Tarpc::supports(scenario),
+            #[cfg(feature = "peers")]
+            Self::Zbus => zbus::Zbus::supports(scenario),
         }
     }
 
@@ -61,8 +129,19 @@ impl Transport {
     pub(crate) fn serve(self, serving: Serving) -> Result<(), Error> {
         match self {
             Self::Raw | Self::RawPipelined => raw::serve(serving),
+            Self::RawEpoll => raw_epoll::serve(serving),
+            Self::RawStream => raw_stream::serve(serving),
+            Self::RawTokio => serving.run::<tokio_raw::TokioRaw>(),
             Self::Ipc => serving.run::<Ipc>(),
             Self::IpcBusyPoll => serving.run::<IpcBusyPoll>(),
+            #[cfg(feature = "peers")]
+            Self::Tonic => serving.run::<tonic::Tonic>(),
+            #[cfg(feature = "peers")]
+            Self::Ttrpc => serving.run::<ttrpc::Ttrpc>(),
+            #[cfg(feature = "peers")]
+            Self::Tarpc => serving.run::<tarpc::Tarpc>(),
+            #[cfg(feature = "peers")]
+            Self::Zbus => serving.run::<zbus::Zbus>(),
         }
     }
 
@@ -72,16 +151,25 @@ impl Transport {
             return attach::load(load);
         }
         match (self, load.workload.runtime) {
-            (Self::Raw, _) if load.workload.in_flight > 1 => {
-                Err(Error::Unsupported("raw with several calls in flight"))
-            }
+            (Self::Raw | Self::RawTokio, _) if load.workload.in_flight > 1 => Err(
+                Error::Unsupported("a bare socket with several calls in flight"),
+            ),
             (Self::Raw | Self::RawPipelined, _) => scenario::threads::<raw::Raw>(load),
+            (Self::RawEpoll, _) => raw_epoll::load(load),
+            (Self::RawStream, _) => raw_stream::load(load),
             (Self::Ipc, Flavor::Blocking) => scenario::threads::<ipc::IpcBlocking>(load),
-            (Self::IpcBusyPoll, Flavor::Blocking) => {
-                Err(Error::Unsupported("busy polling by a blocking client"))
-            }
+            (_, Flavor::Blocking) => Err(Error::Unsupported("a blocking client of this transport")),
+            (Self::RawTokio, _) => scenario::tasks::<tokio_raw::TokioRaw>(load),
             (Self::Ipc, _) => scenario::tasks::<Ipc>(load),
             (Self::IpcBusyPoll, _) => scenario::tasks::<IpcBusyPoll>(load),
+            #[cfg(feature = "peers")]
+            (Self::Tonic, _) => scenario::tasks::<tonic::Tonic>(load),
+            #[cfg(feature = "peers")]
+            (Self::Ttrpc, _) => scenario::tasks::<ttrpc::Ttrpc>(load),
+            #[cfg(feature = "peers")]
+            (Self::Tarpc, _) => scenario::tasks::<tarpc::Tarpc>(load),
+            #[cfg(feature = "peers")]
+            (Self::Zbus, _) => scenario::tasks::<zbus::Zbus>(load),
         }
     }
 }

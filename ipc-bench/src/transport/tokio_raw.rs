@@ -1,0 +1,114 @@
+//! A bare `UnixStream` of tokio: 4 bytes of length, one write, one read.
+
+use std::io;
+use std::sync::Arc;
+
+use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Mutex;
+use tokio::task::JoinSet;
+
+use super::frame::{PREFIX, frame_len};
+use super::{Async, Client, Failure};
+use crate::error::Error;
+use crate::serve::Serving;
+use crate::workload::Target;
+
+/// A task per connection, and nothing else.
+pub(super) struct TokioRaw;
+
+impl Async for TokioRaw {
+    type Client = Line;
+
+    async fn serve(serving: Serving) -> Result<(), Error> {
+        let listener = UnixListener::bind(&serving.socket)
+            .map_err(Error::io("the raw tokio server cannot bind"))?;
+        let mut stopped = serving.listens()?;
+        let mut connections = JoinSet::new();
+        loop {
+            tokio::select! {
+                _ = &mut stopped => return Ok(()),
+                accepted = listener.accept() => {
+                    let (stream, _) = accepted.map_err(Error::io("the raw tokio server cannot accept"))?;
+                    connections.spawn(answer(Framed::new(stream)));
+                }
+                // A client that goes in the middle of a frame ends its connection only.
+                Some(done) = connections.join_next() => done.map_err(Error::Task)?.unwrap_or(()),
+            }
+        }
+    }
+
+    async fn connect(target: &Target) -> Result<Line, Error> {
+        let stream = UnixStream::connect(&target.socket)
+            .await
+            .map_err(Error::io("the raw tokio client cannot connect"))?;
+        Ok(Line(Arc::new(Mutex::new(Framed::new(stream)))))
+    }
+}
+
+/// One connection, which makes one call at a time.
+#[derive(Clone)]
+pub(super) struct Line(Arc<Mutex<Framed>>);
+
+impl Client for Line {
+    async fn echo(&self, data: Bytes) -> Result<Bytes, Failure> {
+        let mut framed = self.0.lock().await;
+        framed.write(&data).await?;
+        let reply = framed.read().await?;
+        Ok(reply
+            .ok_or(io::ErrorKind::UnexpectedEof)
+            .map_err(io::Error::from)?)
+    }
+}
+
+async fn answer(mut framed: Framed) -> io::Result<()> {
+    while let Some(data) = framed.read().await? {
+        framed.write(&data).await?;
+    }
+    Ok(())
+}
+
+struct Framed {
+    stream: UnixStream,
+    inbox: BytesMut,
+    outbox: BytesMut,
+}
+
+impl Framed {
+    fn new(stream: UnixStream) -> Self {
+        let [inbox, outbox] = [BytesMut::new(), BytesMut::new()];
+        Self {
+            stream,
+            inbox,
+            outbox,
+        }
+    }
+
+    async fn write(&mut self, data: &[u8]) -> io::Result<()> {
+        self.outbox.clear();
+        self.outbox
+            .put_u32_le(u32::try_from(data.len()).unwrap_or(u32::MAX));
+        self.outbox.put_slice(data);
+        self.stream.write_all(&self.outbox).await
+    }
+
+    /// The next frame; none once the other side has gone.
+    async fn read(&mut self) -> io::Result<Option<Bytes>> {
+        loop {
+            let len = frame_len(&self.inbox);
+            if let Some(len) = len.filter(|len| *len <= self.inbox.len()) {
+                let mut frame = self.inbox.split_to(len);
+                frame.advance(PREFIX);
+                return Ok(Some(frame.freeze()));
+            }
+            self.inbox.reserve(len.unwrap_or(ROOM).max(ROOM));
+            if self.stream.read_buf(&mut self.inbox).await? == 0 {
+                return Ok(None);
+            }
+        }
+    }
+}
+
+/// Room for each read, in bytes.
+const ROOM: usize = 8_192;
