@@ -76,15 +76,15 @@ impl Blocking for Raw {
     }
 
     /// A window that the socket may not hold is written while the answers are read, or both sides
-    /// would wait for the other to read.
+    /// would wait for the other to read. A single frame is read as a whole before it is answered.
     fn exchange(&mut self) -> Result<(), Failure> {
         let Self {
             stream,
             buffer,
             out,
-            ..
+            frame,
         } = self;
-        if out.len() <= SPARE {
+        if out.len() <= SPARE.max(*frame) {
             stream.write_all(out)?;
             return Ok(buffer.fill(stream, out.len())?);
         }
