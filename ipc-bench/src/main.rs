@@ -29,7 +29,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::command::{check, idle, latency, run, syscalls};
+use crate::command::{check, compare, idle, latency, run, syscalls};
 
 /// Measures ipc beside a raw socket.
 #[derive(Debug, Parser)]
@@ -49,6 +49,8 @@ enum Command {
     Attach(command::attach::Args),
     /// Thousands of agents for minutes: what the daemon holds over time, and whether it grows
     Soak(command::soak::Args),
+    /// ipc beside bare sockets and its peers, interleaved in one run
+    Compare(compare::Args),
     /// System calls per call, both sides together, counted by strace
     Syscalls(syscalls::Args),
     /// Memory of the server for each idle connection
@@ -73,6 +75,7 @@ fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Attach(args) => command::attach::attach(&args),
         Command::Soak(args) => command::soak::soak(&args),
+        Command::Compare(args) => compare::compare(&args),
         Command::Syscalls(args) => syscalls::syscalls(&args),
         Command::Idle(args) => idle::idle(&args),
         Command::Check(args) => check::check(&args),

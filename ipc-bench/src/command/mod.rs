@@ -2,6 +2,7 @@
 
 pub(crate) mod attach;
 pub(crate) mod check;
+pub(crate) mod compare;
 mod effort;
 pub(crate) mod idle;
 pub(crate) mod latency;

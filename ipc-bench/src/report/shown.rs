@@ -22,8 +22,17 @@ pub(crate) struct Shown {
 impl Shown {
     /// Prints a report, or writes it, as it was asked for.
     pub(crate) fn show(&self, report: &Report) -> Result<(), Error> {
+        self.show_as(report, lines)
+    }
+
+    /// The same with a text of one's own.
+    pub(crate) fn show_as(
+        &self,
+        report: &Report,
+        text: impl FnOnce(&Report) -> Vec<String>,
+    ) -> Result<(), Error> {
         // The figures first: they are not lost where the page cannot be written.
-        self.format.show(report, lines)?;
+        self.format.show(report, text)?;
         if let Some(file) = &self.html {
             fs::write(file, page(report)).map_err(Error::io("the page cannot be written"))?;
         }

@@ -1,0 +1,337 @@
+//! What this crate is to reach.
+
+use super::judged::{Judged, Verdict};
+use super::matrix::{Cell, Group, SMALL};
+use super::ratio::{Metric, Quartiles, each, quotients};
+use crate::report::row::Row;
+use crate::workload::Flavor;
+
+/// One quantity with its bound.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Goal {
+    cell: Cell,
+    metric: Metric,
+    ours: &'static str,
+    /// Runtime of the client, if the goal is about one.
+    runtime: Option<Flavor>,
+    bound: Bound,
+    to: To,
+}
+
+/// What the quantity is divided by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum To {
+    /// It is looked at alone.
+    Nothing,
+    /// What its cell is compared with.
+    Base,
+    /// This crate without what the goal is about.
+    Plain,
+    /// Its own best repetition.
+    Itself,
+    Peer(&'static str),
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Bound {
+    AtMost(f64),
+    AtLeast(f64),
+    /// The worst repetition to the best one.
+    Steady(f64),
+}
+
+const TONIC: To = To::Peer("tonic");
+const TTRPC: To = To::Peer("ttrpc");
+
+/// All goals that this program can measure.
+pub(super) fn goals() -> Vec<Goal> {
+    use Bound::{AtLeast, AtMost, Steady};
+    use Metric::{CallsPerS, Cpu, P50, P99};
+    let latency = |payload| (Group::Latency, payload, 1, 1);
+    let flying = |calls| (Group::InFlight, SMALL, 1, calls);
+    let connected = |count| (Group::Connections, SMALL, count, 1);
+    let bulk = |payload| (Group::Bulk, payload, 1, 1);
+    let alone = |group| (group, SMALL, 1, 1);
+    let mut goals = vec![
+        goal(latency(SMALL), P50, AtMost(1.2), To::Base),
+        goal(latency(SMALL), P99, AtMost(1.2), To::Base),
+        goal(latency(SMALL), P50, AtMost(0.35), TONIC),
+        goal(latency(SMALL), P50, AtMost(0.7), TTRPC),
+        goal(latency(SMALL), P50, AtMost(1.08), To::Base).on(Flavor::Blocking),
+    ];
+    for payload in [64 << 10, 1 << 20] {
+        goals.push(goal(latency(payload), P50, AtMost(1.25), To::Base));
+        goals.push(goal(latency(payload), P50, AtMost(0.35), TONIC));
+    }
+    let polling = |metric, bound, to| Goal {
+        ours: POLLING,
+        ..goal(alone(Group::TwoCores), metric, bound, to)
+    };
+    goals.extend([
+        polling(P50, AtMost(0.15), To::Base),
+        polling(Cpu, AtMost(1.0), To::Plain),
+        polling(P50, Steady(3.0), To::Itself),
+        goal(flying(16), CallsPerS, AtLeast(4.0), TONIC),
+        goal(flying(64), CallsPerS, AtLeast(11.0), TONIC),
+        goal(flying(64), CallsPerS, AtLeast(2.0), TTRPC),
+        goal(flying(256), CallsPerS, AtLeast(10.0), TONIC),
+        goal(connected(64), CallsPerS, AtLeast(0.8), To::Base),
+        goal(connected(64), CallsPerS, AtLeast(5.0), TONIC),
+        goal(connected(1_000), CallsPerS, AtLeast(0.75), To::Base),
+        goal(connected(1_000), CallsPerS, AtLeast(8.0), TONIC),
+        goal(flying(64), Cpu, AtMost(1.1), To::Nothing).on(Flavor::CurrentThread),
+        goal(flying(64), Cpu, AtMost(1.4), To::Nothing).on(Flavor::MultiThread),
+        goal(flying(64), Cpu, AtMost(0.1), TONIC),
+        goal(bulk(1 << 20), CallsPerS, AtLeast(0.95), To::Base),
+        goal(bulk(64 << 10), CallsPerS, AtLeast(0.9), To::Base),
+        goal(alone(Group::Mixed), P99, AtMost(2.0), To::Base),
+        goal(alone(Group::Mixed), P99, AtMost(0.5), TONIC),
+        goal(alone(Group::Reverse), P50, AtMost(1.05), To::Base),
+        goal(alone(Group::Connect), P50, AtMost(3.0), To::Base),
+    ]);
+    goals
+}
+
+/// Group, payload, connections and calls in flight.
+type Which = (Group, usize, usize, usize);
+
+const fn goal(which: Which, metric: Metric, bound: Bound, to: To) -> Goal {
+    let (group, payload, connections, in_flight) = which;
+    Goal {
+        cell: Cell {
+            group,
+            payload,
+            connections,
+            in_flight,
+        },
+        metric,
+        ours: OURS,
+        runtime: None,
+        bound,
+        to,
+    }
+}
+
+impl Goal {
+    const fn on(mut self, runtime: Flavor) -> Self {
+        self.runtime = Some(runtime);
+        self
+    }
+
+    pub(super) const fn cell(&self) -> Cell {
+        self.cell
+    }
+
+    /// As `p50 <= 1.2 x raw`.
+    pub(super) fn text(&self) -> String {
+        let (sign, bound) = match self.bound {
+            Bound::AtMost(bound) => ("<=", bound),
+            Bound::AtLeast(bound) => (">=", bound),
+            Bound::Steady(bound) => ("worst <=", bound),
+        };
+        let what = match self.metric {
+            Metric::P50 => "p50",
+            Metric::P99 => "p99",
+            Metric::CallsPerS => "calls/s",
+            Metric::Cpu => "CPU per call",
+        };
+        match self.to {
+            To::Nothing => format!("{what} {sign} {bound} us"),
+            To::Base => format!("{what} {sign} {bound} x {}", self.cell.base_name()),
+            To::Plain => format!("{what} {sign} {bound} x {OURS}"),
+            To::Itself => format!("{what} {sign} {bound} x best"),
+            To::Peer(name) => format!("{what} {sign} {bound} x {name}"),
+        }
+    }
+
+    /// Judges every row of this crate that the goal is about. `rows` are those of its cell.
+    pub(super) fn judge(&self, rows: &[&Row]) -> Vec<Judged> {
+        let is_meant = |row: &&&Row| match self.runtime {
+            Some(runtime) => row.runtime == runtime.to_string(),
+            None => row.runtime != Flavor::Blocking.to_string(),
+        };
+        let scenario = self.cell.scenario().to_string();
+        let is_ours = |row: &&&Row| row.transport == self.ours && row.scenario == scenario;
+        let ours = rows.iter().filter(is_ours).filter(is_meant);
+        ours.filter_map(|row| self.judge_one(row, rows)).collect()
+    }
+
+    fn judge_one(&self, row: &Row, rows: &[&Row]) -> Option<Judged> {
+        let is_to = |of: &Row, to: &Row| match self.to {
+            To::Nothing | To::Itself => false,
+            To::Plain => to.transport == OURS && to.runtime == of.runtime,
+            To::Base => self.cell.is_base(of, to),
+            To::Peer(name) => to.transport == name && to.runtime == of.runtime,
+        };
+        let values = |of: &Row| match self.to {
+            To::Nothing => Some(each(of, self.metric)),
+            To::Itself => Some(beside_best(&each(of, self.metric))),
+            _ => {
+                let to = rows.iter().find(|to| is_to(of, to))?;
+                Some(quotients(of, to, self.metric))
+            }
+        };
+        let measured = Quartiles::of(&values(row)?);
+        let is_peer = |other: &&&Row| {
+            let name = other.transport.as_str();
+            let is_like = other.scenario == row.scenario && other.runtime == row.runtime;
+            is_like
+                && name != OURS
+                && !name.starts_with("raw")
+                && !matches!(self.to, To::Peer(peer) if peer == name)
+        };
+        let reached = rows.iter().filter(is_peer).filter_map(|other| {
+            let quartiles = Quartiles::of(&values(other)?)?;
+            Some((other.transport.clone(), quartiles.median))
+        });
+        Some(Judged {
+            goal: *self,
+            runtime: row.runtime.clone(),
+            measured,
+            verdict: measured.map_or(Verdict::Unclear, |measured| self.bound.verdict(&measured)),
+            best: match self.bound {
+                Bound::AtMost(_) | Bound::Steady(_) => reached.min_by(|a, b| a.1.total_cmp(&b.1)),
+                Bound::AtLeast(_) => reached.max_by(|a, b| a.1.total_cmp(&b.1)),
+            },
+        })
+    }
+}
+
+/// Each repetition as a multiple of the best.
+fn beside_best(values: &[f64]) -> Vec<f64> {
+    let best = values.iter().copied().fold(f64::INFINITY, f64::min);
+    values.iter().map(|value| value / best).collect()
+}
+
+const OURS: &str = "ipc";
+const POLLING: &str = "ipc_busy_poll";
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::collections::BTreeMap;
+
+    use super::super::judged::markdown;
+    use super::*;
+    use crate::report::row::{Latency, Repetition, Sides};
+
+    /// A row whose repetitions have these values in every quantity.
+    pub(in super::super) fn row(cell: Cell, names: [&str; 3], values: &[f64]) -> Row {
+        let [transport, runtime, scenario] = names.map(str::to_owned);
+        let each = values.iter().map(|&value| Repetition {
+            calls_per_s: value,
+            p50: value,
+            p99: value,
+            cpu_us_per_call: value,
+        });
+        Row {
+            transport,
+            version: None,
+            runtime,
+            pinning: "none".to_owned(),
+            scenario,
+            payload_bytes: cell.payload,
+            connections: cell.connections,
+            in_flight: cell.in_flight,
+            processes: 1,
+            rate: None,
+            calls: 1,
+            errors: 0,
+            errors_by: BTreeMap::new(),
+            calls_per_s: 0.0,
+            bytes_per_s: 0.0,
+            latency_us: Latency::default(),
+            cpu_us_per_call: Sides::default(),
+            switches_per_call: Sides::default(),
+            rss_bytes: Sides::default(),
+            rss_bytes_per_connection: 0.0,
+            syscalls_per_call: None,
+            each: each.collect(),
+            percentiles: Vec::new(),
+            timeline: Vec::new(),
+        }
+    }
+
+    fn judged(rows: &[([&str; 3], [f64; 5])], is_meant: fn(&Goal) -> bool) -> Vec<Judged> {
+        let goals = goals();
+        let goal = goals.iter().find(|goal| is_meant(goal)).unwrap();
+        let rows = rows
+            .iter()
+            .map(|(names, values)| row(goal.cell, *names, values));
+        let rows = rows.collect::<Vec<_>>();
+        goal.judge(&rows.iter().collect::<Vec<_>>())
+    }
+
+    const IPC: [&str; 3] = ["ipc", "multi_thread", "unary"];
+    const RAW: [&str; 3] = ["raw", "blocking", "unary"];
+
+    #[test]
+    fn a_goal_is_met_missed_or_unclear_by_the_middle_of_its_repetitions() {
+        let first = |_: &Goal| true;
+        for (ours, expected) in [
+            ([1.0, 1.1, 1.1, 1.2, 9.0], Verdict::Met),
+            ([1.0, 1.3, 1.4, 1.5, 1.6], Verdict::Missed),
+            ([1.0, 1.1, 1.2, 1.3, 1.4], Verdict::Unclear),
+            ([0.0; 5], Verdict::Unclear),
+        ] {
+            let judged = judged(&[(IPC, ours), (RAW, [1.0; 5])], first);
+            assert_eq!(judged.len(), 1);
+            assert_eq!(judged[0].verdict, expected, "{ours:?}");
+            assert_eq!(judged[0].goal.text(), "p50 <= 1.2 x raw");
+        }
+    }
+
+    #[test]
+    fn the_best_peer_is_named_but_not_the_one_that_is_the_measure() {
+        let is_to_tonic = |goal: &Goal| goal.cell.in_flight == 64 && goal.to == TONIC;
+        let peer = |name| [name, "multi_thread", "unary"];
+        let rows = [
+            (IPC, [120.0; 5]),
+            (peer("tonic"), [10.0; 5]),
+            (peer("ttrpc"), [20.0; 5]),
+            (peer("tarpc"), [30.0; 5]),
+            (["zbus", "current_thread", "unary"], [90.0; 5]),
+        ];
+        let judged = judged(&rows, is_to_tonic);
+        assert_eq!(judged[0].best, Some(("tarpc".to_owned(), 3.0)));
+        assert_eq!(
+            markdown(&judged).last().unwrap(),
+            "| 64 in flight, 64 B | multi_thread | calls/s >= 11 x tonic | tarpc 3.00 | \
+             12.0 (12.0..12.0) | yes |"
+        );
+    }
+
+    #[test]
+    fn a_goal_about_a_scenario_is_held_against_this_crate_without_it() {
+        let rows = [
+            (["ipc", "multi_thread", "reverse"], [2.0; 5]),
+            (IPC, [1.0; 5]),
+            (["ipc", "current_thread", "unary"], [9.0; 5]),
+        ];
+        let judged = judged(&rows, |goal| goal.cell.group == Group::Reverse);
+        assert_eq!(judged.len(), 1);
+        assert_eq!(judged[0].measured(), "2.00 (2.00..2.00)");
+        assert_eq!(judged[0].verdict, Verdict::Missed);
+        assert_eq!(judged[0].goal.text(), "p50 <= 1.05 x ipc unary");
+    }
+
+    #[test]
+    fn one_stray_repetition_makes_a_goal_unsteady() {
+        let is_steady = |goal: &Goal| goal.to == To::Itself;
+        let polling = ["ipc_busy_poll", "multi_thread", "unary"];
+        for (values, expected) in [
+            ([4.0, 4.0, 5.0, 6.0, 12.0], Verdict::Met),
+            ([4.0, 4.0, 4.0, 4.0, 13.0], Verdict::Missed),
+        ] {
+            let judged = judged(&[(polling, values), (IPC, [1.0; 5])], is_steady);
+            assert_eq!(judged.len(), 1);
+            assert_eq!(judged[0].verdict, expected, "{values:?}");
+            assert_eq!(judged[0].goal.text(), "p50 worst <= 3 x best");
+        }
+    }
+
+    #[test]
+    fn nothing_is_judged_that_was_not_measured() {
+        assert!(judged(&[(IPC, [1.0; 5])], |goal| goal.to == TONIC).is_empty());
+        assert!(judged(&[(RAW, [1.0; 5])], |_| true).is_empty());
+    }
+}

@@ -1,0 +1,212 @@
+//! Transports side by side: each makes calls and says what they took; how fast it was is not
+//! looked at.
+
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+fn bench(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ipc-bench"));
+    command.args(arguments).output().expect("the binary runs")
+}
+
+fn text(arguments: &[&str]) -> String {
+    let output = bench(arguments);
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {complaint}");
+    String::from_utf8(output.stdout).expect("text")
+}
+
+fn json(arguments: &[&str]) -> Value {
+    serde_json::from_str(&text(arguments)).expect("one JSON object")
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().expect("a list")
+}
+
+fn is_positive(value: &Value) -> bool {
+    value.as_f64().is_some_and(|value| value > 0.0)
+}
+
+const PEERS: &[&str] = if cfg!(feature = "peers") {
+    &["tonic", "ttrpc", "tarpc", "zbus"]
+} else {
+    &[]
+};
+
+const SHORT: [&str; 3] = ["--quick", "--repetitions=1", "--duration=0.1"];
+
+/// Measures until there was a call in each repetition of each row: on a busy machine a short time
+/// may pass without one.
+fn rows_with_calls(arguments: &[&str]) -> Value {
+    let mut found = Value::Null;
+    for seconds in ["0.3", "3"] {
+        found = json(&[arguments, &["--json", "--duration", seconds]].concat());
+        let rows = list(&found["rows"]).iter();
+        let mut each = rows.flat_map(|row| list(&row["each"]));
+        if each.all(|one| is_positive(&one["calls_per_s"])) {
+            break;
+        }
+    }
+    for row in list(&found["rows"]) {
+        assert!(is_positive(&row["calls"]), "{row}");
+        assert_eq!(row["errors"], 0, "{row}");
+    }
+    found
+}
+
+#[test]
+fn all_are_compared_in_each_cell_with_ratios_and_versions() {
+    let found = json(&[&["compare"], &SHORT[..], &["--json"]].concat());
+    let rows = list(&found["rows"]);
+    for row in rows {
+        assert_eq!(row["errors"], 0, "{row}");
+        assert_eq!(list(&row["each"]).len(), 1);
+        let name = row["transport"].as_str().unwrap();
+        let is_library = name == "raw_tokio" || !name.starts_with("raw");
+        assert_eq!(row["version"].is_string(), is_library, "{row}");
+    }
+    let streaming = PEERS
+        .iter()
+        .filter(|name| ["tonic", "ttrpc"].contains(name));
+    let streaming = streaming.copied().collect::<Vec<_>>();
+    for (cell, raw, peers) in [
+        (("unary", 1, 1), "raw", PEERS),
+        (("unary", 64, 1), "raw_pipelined", PEERS),
+        (("unary", 1, 64), "raw_epoll", PEERS),
+        (("connect", 1, 1), "raw_epoll", PEERS),
+        (("server_stream", 1, 1), "raw_stream", &streaming),
+        (("mixed", 1, 1), "ipc", &streaming),
+        (("mixed_separate", 1, 1), "ipc", &[]),
+        (("reverse", 1, 1), "ipc", &[]),
+    ] {
+        let (scenario, in_flight, connections) = cell;
+        let is_there = |name: &str| {
+            rows.iter().any(|row| {
+                row["transport"] == name
+                    && row["scenario"] == scenario
+                    && row["in_flight"] == in_flight
+                    && row["connections"] == connections
+            })
+        };
+        for name in peers.iter().chain(&[raw, "ipc"]) {
+            assert!(is_there(name), "{name} in {cell:?}");
+        }
+    }
+    for ratio in list(&found["ratios"]) {
+        assert!(is_positive(&ratio["median"]), "{ratio}");
+        let [of, to] =
+            ["of", "to"].map(|side| usize::try_from(ratio[side].as_u64().unwrap()).unwrap());
+        assert_eq!(rows[of]["in_flight"], rows[to]["in_flight"]);
+        assert_eq!(rows[of]["connections"], rows[to]["connections"]);
+        assert_ne!(of, to);
+    }
+}
+
+#[test]
+fn goals_are_judged_in_markdown_and_the_rest_is_left_out() {
+    let arguments = [
+        "compare",
+        "--only=latency",
+        "--runtime=current_thread",
+        "--markdown",
+    ];
+    let text = text(&[&arguments[..], &SHORT].concat());
+    assert!(
+        text.contains("| latency, 64 B, one core | current_thread | p50 <= 1.2 x raw |"),
+        "{text}"
+    );
+    assert!(
+        text.contains("| latency, 64 B, one core | blocking | p50 <= 1.08 x raw |"),
+        "{text}"
+    );
+    assert_eq!(text.contains("x tonic"), cfg!(feature = "peers"), "{text}");
+    assert!(!text.contains("in flight"), "{text}");
+    assert!(text.contains("load average"), "{text}");
+}
+
+#[test]
+fn one_run_leaves_all_its_files() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let [json, markdown, html] = ["found.json", "goals.md", "page.html"].map(|name| {
+        let path = folder.path().join(name);
+        path.to_str().expect("UTF-8").to_owned()
+    });
+    let files = ["--json", &json, "--markdown", &markdown, "--html", &html];
+    let what = ["compare", "--only=reverse"];
+    assert_eq!(text(&[&what[..], &SHORT, &files].concat()), "");
+    let read = |file: &str| std::fs::read_to_string(file).expect("a file");
+    assert!(read(&json).contains("\"reverse\""));
+    assert!(read(&markdown).contains("| p50 <= 1.05 x ipc unary |"));
+    assert!(read(&html).contains("</html>"));
+}
+
+#[test]
+fn both_runtimes_stand_beside_each_other() {
+    let arguments = [
+        "compare",
+        "--only=in_flight",
+        "--runtime=current_thread,multi_thread",
+    ];
+    let text = text(&[&arguments[..], &SHORT].concat());
+    for name in PEERS.iter().chain(&["ipc"]) {
+        assert!(text.contains(&format!("{name}/ct")), "{name}: {text}");
+        assert!(text.contains(&format!("{name}/mt")), "{name}: {text}");
+    }
+}
+
+#[test]
+fn every_transport_brings_back_large_and_empty_payloads() {
+    let others = ["raw", "raw_pipelined", "raw_epoll", "raw_tokio"];
+    for name in PEERS.iter().chain(&others) {
+        for payload in ["0", "1048576"] {
+            for (connections, runtime) in [("1", "current_thread"), ("3", "multi_thread")] {
+                rows_with_calls(&[
+                    "run",
+                    "--transport",
+                    name,
+                    "--payload",
+                    payload,
+                    "--connections",
+                    connections,
+                    "--runtime",
+                    runtime,
+                    "--in-flight=1",
+                    "--repetitions=1",
+                ]);
+            }
+        }
+    }
+}
+
+#[test]
+fn many_large_calls_in_flight_do_not_wait_for_each_other_for_ever() {
+    for name in PEERS.iter().chain(&["raw_epoll"]) {
+        rows_with_calls(&[
+            "run",
+            "--transport",
+            name,
+            "--payload=262144",
+            "--connections=2",
+            "--in-flight=16",
+            "--repetitions=1",
+        ]);
+    }
+}
+
+#[test]
+fn what_a_bare_socket_cannot_do_is_refused() {
+    let output = bench(&[
+        "run",
+        "--transport=raw_tokio",
+        "--in-flight=2",
+        "--repetitions=1",
+    ]);
+    assert!(!output.status.success());
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        complaint.contains("a bare socket with several calls in flight"),
+        "{complaint}"
+    );
+}
