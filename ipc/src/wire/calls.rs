@@ -36,7 +36,7 @@ impl<T> Call<T> {
 #[derive(Debug)]
 pub(crate) struct Calls<T> {
     entries: Slab<Call<T>>,
-    open: HashMap<CallId, Key, BuildHasherDefault<IdHasher>>,
+    open: Open,
     ours: u32,
     theirs: u32,
     /// Open calls with a deadline.
@@ -49,7 +49,7 @@ impl<T> Calls<T> {
     pub(crate) fn new() -> Self {
         Self {
             entries: Slab::new(),
-            open: HashMap::default(),
+            open: Open::default(),
             ours: 0,
             theirs: 0,
             timed: 0,
@@ -72,7 +72,7 @@ impl<T> Calls<T> {
 
     /// The key of an open call.
     pub(crate) fn find(&self, id: CallId) -> Option<Key> {
-        self.open.get(&id).copied()
+        self.open.find(id)
     }
 
     pub(crate) fn get(&self, key: Key) -> Option<&Call<T>> {
@@ -93,7 +93,7 @@ impl<T> Calls<T> {
         call.send.clear();
         let (id, role, orphan) = (call.id, call.role, call.orphan);
         let timed = call.deadline.is_some();
-        if self.open.remove(&id).is_some() {
+        if self.open.remove(id) {
             let count = self.count_mut(role);
             *count = count.saturating_sub(1);
             if timed {
@@ -189,6 +189,35 @@ impl<T> Calls<T> {
             Role::Caller => &mut self.ours,
             Role::Callee => &mut self.theirs,
         }
+    }
+}
+
+/// The keys of open calls by their ids. The newest stands apart: a call that is alone, as most
+/// are, never enters the table.
+#[derive(Debug, Default)]
+struct Open {
+    newest: Option<(CallId, Key)>,
+    others: HashMap<CallId, Key, BuildHasherDefault<IdHasher>>,
+}
+
+impl Open {
+    fn insert(&mut self, id: CallId, key: Key) {
+        if let Some((id, key)) = self.newest.replace((id, key)) {
+            self.others.insert(id, key);
+        }
+    }
+
+    fn find(&self, id: CallId) -> Option<Key> {
+        match self.newest {
+            Some((newest, key)) if newest == id => Some(key),
+            _ => self.others.get(&id).copied(),
+        }
+    }
+
+    /// Whether the call was open.
+    fn remove(&mut self, id: CallId) -> bool {
+        let newest = self.newest.take_if(|(newest, _)| *newest == id);
+        newest.is_some() || self.others.remove(&id).is_some()
     }
 }
 
