@@ -316,6 +316,9 @@ impl Core {
     /// Takes what is to be written next; `false` if there is nothing.
     fn refill(&mut self) -> bool {
         self.recycle();
+        if self.engine.is_flushed() {
+            return false;
+        }
         self.moved = self.engine.last_opened();
         self.engine.poll_output(&mut self.writing)
     }
