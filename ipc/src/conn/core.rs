@@ -170,7 +170,7 @@ impl Core {
     /// How a call ended that is not known any more.
     pub(crate) fn forgotten(&self) -> Ending {
         let reason = self.over.clone();
-        Ending::Lost(reason.unwrap_or(ConnectionError::Shutdown), true)
+        Ending::Lost(Box::new(reason.unwrap_or(ConnectionError::Shutdown)), true)
     }
 
     /// Counts a call that waits for its answer, or for its handler.
@@ -291,7 +291,7 @@ impl Core {
             // Nobody waits for the answer of a one-way call, so nobody's leaving ends one that is
             // here as a whole, or has gone as a whole.
             if !(one_way && (gone || slot.has_all())) {
-                slot.end(Ending::Lost(reason.clone(), left), wakes);
+                slot.end(Ending::Lost(Box::new(reason.clone()), left), wakes);
                 slot.stop(wakes);
             }
             self.engine.cancel(key, 1);

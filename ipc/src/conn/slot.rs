@@ -24,7 +24,7 @@ pub(crate) enum Ending {
     /// The peer is going away and has not seen the call.
     Unseen,
     /// The connection ended; the flag says whether the call had left.
-    Lost(ConnectionError, bool),
+    Lost(Box<ConnectionError>, bool),
 }
 
 impl Ending {

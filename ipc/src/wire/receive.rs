@@ -9,10 +9,11 @@ use super::violation::Violation;
 #[derive(Debug)]
 pub(crate) struct ReceiveHalf {
     pub(crate) window: Window,
-    partial: Option<Partial>,
+    /// Boxed: few messages come in chunks.
+    partial: Option<Box<Partial>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Partial {
     bytes: BytesMut,
     cost: u32,
@@ -78,13 +79,13 @@ impl ReceiveHalf {
                 cost,
             },
             (partial, more) => {
-                let partial = partial.get_or_insert_with(Partial::empty);
+                let partial = partial.get_or_insert_default();
                 partial.add(&payload, spare);
                 partial.cost = partial.cost.saturating_add(cost);
                 if more {
                     return Ok(None);
                 }
-                let Partial { bytes, cost } = self.partial.take().unwrap_or_else(Partial::empty);
+                let Partial { bytes, cost } = *self.partial.take().unwrap_or_default();
                 Whole {
                     bytes: bytes.freeze(),
                     cost,
@@ -97,13 +98,6 @@ impl ReceiveHalf {
 }
 
 impl Partial {
-    fn empty() -> Self {
-        Self {
-            bytes: BytesMut::new(),
-            cost: 0,
-        }
-    }
-
     /// Adds a chunk. The spare buffer is used in place of a new one that would be as large up
     /// to a factor: a few bytes must not keep megabytes.
     fn add(&mut self, chunk: &[u8], spare: &mut Option<BytesMut>) {

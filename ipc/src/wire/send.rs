@@ -13,13 +13,19 @@ use super::header::{Flags, Kind};
 #[derive(Debug)]
 pub(crate) struct SendHalf {
     pub(crate) allowance: Allowance,
-    waiting: VecDeque<Waiting>,
+    /// Made when something has to wait, which is rare.
+    queue: Option<Box<Queue>>,
     /// Whether the call stands in the outbox's ring.
     pub(crate) listed: bool,
     /// Whether the last frame of our direction has been queued.
     pub(crate) ended: bool,
     /// The count of hand-overs when this call last put a frame into the outbox; 0 is never.
     pub(crate) wrote: u64,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    waiting: VecDeque<Waiting>,
 }
 
 /// One thing that waits for credit or for its turn.
@@ -48,7 +54,7 @@ impl SendHalf {
     pub(crate) const fn new(credit: u32) -> Self {
         Self {
             allowance: Allowance::new(credit),
-            waiting: VecDeque::new(),
+            queue: None,
             listed: false,
             ended: false,
             wrote: 0,
@@ -56,26 +62,37 @@ impl SendHalf {
     }
 
     pub(crate) fn is_idle(&self) -> bool {
-        self.waiting.is_empty()
+        self.front().is_none()
     }
 
     pub(crate) fn push_message(&mut self, rest: Bytes, end: bool) {
-        self.waiting.push_back(Waiting::Message { rest, end });
+        self.push(Waiting::Message { rest, end });
     }
 
     pub(crate) fn push_end(&mut self, payload: Bytes) {
-        self.waiting.push_back(Waiting::End(payload));
+        self.push(Waiting::End(payload));
     }
 
     pub(crate) fn clear(&mut self) {
-        if !self.waiting.is_empty() {
-            self.waiting = VecDeque::new();
+        if self.queue.is_some() {
+            self.queue = None;
         }
+    }
+
+    fn push(&mut self, waiting: Waiting) {
+        self.queue
+            .get_or_insert_default()
+            .waiting
+            .push_back(waiting);
+    }
+
+    fn front(&self) -> Option<&Waiting> {
+        self.queue.as_ref()?.waiting.front()
     }
 
     /// Whether the front could go with the credit there is.
     pub(crate) fn ready(&self) -> bool {
-        match self.waiting.front() {
+        match self.front() {
             None => false,
             Some(Waiting::End(_)) => true,
             Some(Waiting::Message { rest, .. }) if rest.is_empty() => {
@@ -91,7 +108,8 @@ impl SendHalf {
         if !self.ready() {
             return None;
         }
-        let (whole, ended) = match self.waiting.front_mut()? {
+        let waiting = &mut self.queue.as_mut()?.waiting;
+        let (whole, ended) = match waiting.front_mut()? {
             Waiting::End(payload) => {
                 put_bytes(out, Head::call(Kind::End, id, Flags::NONE), payload);
                 (true, true)
@@ -114,7 +132,7 @@ impl SendHalf {
             }
         };
         if whole {
-            self.waiting.pop_front();
+            waiting.pop_front();
         }
         Some(Turn {
             ended,
