@@ -9,6 +9,13 @@ use tokio_util::sync::CancellationToken;
 /// a panic loses nobody; therefore it is made before the lock is taken.
 #[derive(Debug, Default)]
 pub(crate) struct Wakes {
+    /// Mostly there is no other.
+    first: Option<Waker>,
+    others: Option<Box<Others>>,
+}
+
+#[derive(Debug, Default)]
+struct Others {
     wakers: Vec<Waker>,
     stops: Vec<Stop>,
 }
@@ -22,26 +29,43 @@ pub(crate) struct Stop {
 
 impl Wakes {
     /// Adds one that sleeps, if there is one.
+    #[inline]
     pub(crate) fn add(&mut self, waker: Option<Waker>) {
-        self.wakers.extend(waker);
+        let Some(waker) = waker else { return };
+        match &self.first {
+            None => self.first = Some(waker),
+            Some(_) => self.others().wakers.push(waker),
+        }
     }
 
     /// Adds all of a list.
     pub(crate) fn append(&mut self, wakers: &mut Vec<Waker>) {
-        self.wakers.append(wakers);
+        if !wakers.is_empty() {
+            self.others().wakers.append(wakers);
+        }
     }
 
     /// Adds a handler.
     pub(crate) fn stop(&mut self, stop: Stop) {
-        self.stops.push(stop);
+        self.others().stops.push(stop);
     }
 
     /// Wakes and stops them all; what this has allotted is kept.
     #[inline]
     pub(crate) fn run(&mut self) {
-        if self.wakers.is_empty() && self.stops.is_empty() {
-            return;
+        wake(self.first.take());
+        if let Some(others) = &mut self.others {
+            others.run();
         }
+    }
+
+    fn others(&mut self) -> &mut Others {
+        self.others.get_or_insert_default()
+    }
+}
+
+impl Others {
+    fn run(&mut self) {
         self.wakers.drain(..).for_each(Waker::wake);
         self.stops.drain(..).for_each(Stop::run);
     }
