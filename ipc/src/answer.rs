@@ -70,7 +70,7 @@ impl<H: Hold> Answer<H> {
         let mut core = connection.lock();
         let metadata = core.engine.user_mut(*key)?.take_trailers();
         (!metadata.is_empty()).then(|| End {
-            metadata,
+            metadata: metadata.into_entries(),
             ..End::default()
         })
     }

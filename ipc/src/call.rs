@@ -123,8 +123,8 @@ impl<T> Call<T> {
             && let Some(slot) = core.engine.user_mut(*at)
         {
             let trailers = &mut slot.rare().trailers;
-            check_metadata(trailers.iter().chain([&entry]), limit)?;
-            trailers.push(entry);
+            check_metadata(trailers.entries().iter().chain([&entry]), limit)?;
+            trailers.add(entry);
         }
         Ok(())
     }

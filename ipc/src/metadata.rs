@@ -8,7 +8,14 @@ use crate::wire::messages::{Entry, MetadataError, check_metadata};
 
 /// Metadata of a call or an answer, in the order it was added.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct Metadata(Vec<Entry>);
+pub struct Metadata(
+    /// Never empty. Boxed, because most calls have none and all of them carry this about.
+    #[expect(
+        clippy::box_collection,
+        reason = "three words smaller where there is none"
+    )]
+    Option<Box<Vec<Entry>>>,
+);
 
 impl Metadata {
     /// Adds an entry; the key is made lower-case. Names may repeat.
@@ -20,13 +27,18 @@ impl Metadata {
     pub fn insert(&mut self, key: &str, value: impl Into<Bytes>) -> Result<(), MetadataError> {
         let entry = Entry::new(key, value);
         check_metadata([&entry], u32::MAX)?;
-        self.0.push(entry);
+        self.add(entry);
         Ok(())
     }
 
     /// Adds an entry that is checked when it is sent.
     pub(crate) fn push(&mut self, key: &str, value: impl Into<Bytes>) {
-        self.0.push(Entry::new(key, value));
+        self.add(Entry::new(key, value));
+    }
+
+    /// Adds an entry.
+    pub(crate) fn add(&mut self, entry: Entry) {
+        self.0.get_or_insert_default().push(entry);
     }
 
     /// The first value of a name.
@@ -39,7 +51,7 @@ impl Metadata {
 
     /// All entries in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Bytes)> {
-        self.0
+        self.entries()
             .iter()
             .map(|entry| (entry.key.as_str(), &entry.value))
     }
@@ -47,19 +59,19 @@ impl Metadata {
     /// Whether there are no entries.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.0.is_none()
     }
 
     pub(crate) fn entries(&self) -> &[Entry] {
-        &self.0
+        self.0.as_ref().map_or(&[], |entries| entries)
     }
 
     pub(crate) fn into_entries(self) -> Vec<Entry> {
-        self.0
+        self.0.map_or_else(Vec::new, |entries| *entries)
     }
 
-    pub(crate) const fn from_entries(entries: Vec<Entry>) -> Self {
-        Self(entries)
+    pub(crate) fn from_entries(entries: Vec<Entry>) -> Self {
+        Self((!entries.is_empty()).then(|| Box::new(entries)))
     }
 }
 

@@ -159,7 +159,7 @@ impl Core {
         self.engine.send(key, body, last)?;
         if !last {
             let end = End {
-                metadata,
+                metadata: metadata.into_entries(),
                 ..End::default()
             };
             self.engine.end(key, &end);

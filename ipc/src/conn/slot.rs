@@ -8,7 +8,7 @@ use crate::error::{ConnectionError, Failure, Outcome};
 use crate::metadata::Metadata;
 use crate::status::Status;
 use crate::wire::Whole;
-use crate::wire::messages::{End, Entry};
+use crate::wire::messages::End;
 
 /// How a call ended, for this side.
 #[derive(Clone, Debug)]
@@ -87,7 +87,7 @@ pub(crate) struct Rare {
     /// How its handler is stopped.
     pub(crate) handler: Stop,
     /// Goes beside a success.
-    pub(crate) trailers: Vec<Entry>,
+    pub(crate) trailers: Metadata,
 }
 
 impl Slot {
@@ -122,9 +122,9 @@ impl Slot {
     }
 
     /// Takes what goes beside a success.
-    pub(crate) fn take_trailers(&mut self) -> Vec<Entry> {
+    pub(crate) fn take_trailers(&mut self) -> Metadata {
         let rare = self.rare.as_mut();
-        rare.map_or_else(Vec::new, |rare| std::mem::take(&mut rare.trailers))
+        rare.map_or_else(Metadata::default, |rare| std::mem::take(&mut rare.trailers))
     }
 
     /// The caller has sent all it will; a later ending of the call itself counts more.
