@@ -73,7 +73,7 @@ impl Frame {
         Ok(match (header.kind, id) {
             (Kind::Call, Some(id)) => Self::Call {
                 id,
-                head: decode(payload)?,
+                head: CallHead::parse(payload).map_err(|_| Violation::Malformed)?,
                 end: flags.contains(Flags::END),
                 one_way: flags.contains(Flags::ONE_WAY),
             },

@@ -4,8 +4,9 @@
 
 use std::borrow::Cow;
 
-use bytes::Bytes;
-use prost::Message;
+use bytes::{Buf, Bytes};
+use prost::encoding::decode_varint;
+use prost::{DecodeError, Message};
 
 use crate::limits::Limits;
 
@@ -116,6 +117,40 @@ pub struct CallHead {
     /// The first message of the caller, if it fits; absent is not the same as empty.
     #[prost(bytes = "bytes", optional, tag = "4")]
     pub body: Option<Bytes>,
+}
+
+impl CallHead {
+    /// As [`Message::decode`], but sooner where the fields stand as we write them.
+    pub(crate) fn parse(mut payload: Bytes) -> Result<Self, DecodeError> {
+        let Some((method, time_left, body)) = plain(&payload) else {
+            return Self::decode(payload);
+        };
+        payload.advance(payload.len().saturating_sub(body));
+        Ok(Self {
+            method,
+            time_left,
+            metadata: Vec::new(),
+            body: Some(payload),
+        })
+    }
+}
+
+/// Method, time left and the length of the body, if they stand in this order and the body ends it.
+fn plain(head: &[u8]) -> Option<(u32, Option<u64>, usize)> {
+    let (&[METHOD, a, b, c, d], mut rest) = head.split_first_chunk()? else {
+        return None;
+    };
+    let mut time_left = None;
+    if let Some((&TIME_LEFT, tail)) = rest.split_first() {
+        rest = tail;
+        time_left = Some(decode_varint(&mut rest).ok()?);
+    }
+    let (&BODY, mut rest) = rest.split_first()? else {
+        return None;
+    };
+    let len = decode_varint(&mut rest).ok()?;
+    let whole = u64::try_from(rest.len()) == Ok(len);
+    whole.then(|| (u32::from_le_bytes([a, b, c, d]), time_left, rest.len()))
 }
 
 /// One metadata entry.
@@ -298,9 +333,58 @@ const ENTRY: usize = 32;
 /// Bytes of a text that fits any peer's frames.
 const MAX_TEXT: usize = 512;
 
+/// The keys of the fields of `CallHead` that most calls have.
+const METHOD: u8 = (1 << 3) | 5;
+const TIME_LEFT: u8 = 2 << 3;
+const BODY: u8 = (4 << 3) | 2;
+
 /// gRPC status codes that this layer generates (PROTOCOL.md#status-codes).
 pub(crate) const DEADLINE_EXCEEDED: u32 = 4;
 /// A limit was exceeded.
 pub(crate) const RESOURCE_EXHAUSTED: u32 = 8;
 /// The other side broke a rule that costs only the call.
 pub(crate) const INTERNAL: u32 = 13;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn entry() -> impl Strategy<Value = Entry> {
+        (".{0,3}", any::<Vec<u8>>()).prop_map(|(key, value)| Entry {
+            key,
+            value: value.into(),
+        })
+    }
+
+    fn head() -> impl Strategy<Value = CallHead> {
+        let metadata = prop::collection::vec(entry(), 0..2);
+        let body = any::<Option<Vec<u8>>>();
+        let parts = (any::<u32>(), any::<Option<u64>>(), metadata, body);
+        parts.prop_map(|(method, time_left, metadata, body)| CallHead {
+            method,
+            time_left,
+            metadata,
+            body: body.map(Bytes::from),
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_call_head_is_what_prost_says_it_is(
+            head in head(),
+            change in any::<Option<(prop::sample::Index, u8)>>(),
+            tail in prop::collection::vec(any::<u8>(), 0..4),
+        ) {
+            let mut bytes = head.encode_to_vec();
+            if let Some((at, byte)) = change && !bytes.is_empty() {
+                let at = at.index(bytes.len());
+                bytes[at] = byte;
+            }
+            bytes.extend(tail);
+            let bytes = Bytes::from(bytes);
+            prop_assert_eq!(CallHead::parse(bytes.clone()), CallHead::decode(bytes));
+        }
+    }
+}
