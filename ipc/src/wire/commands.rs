@@ -81,7 +81,8 @@ impl<T: Default> Engine<T> {
         if self.calls.open(Role::Caller) >= self.theirs.max_calls {
             return Err(OpenError::TooMany);
         }
-        self.check(&open)?;
+        let head_len = open.head.encoded_len();
+        self.check(&open, head_len)?;
         self.next_id = id.get().checked_add(2).and_then(CallId::parse);
         let Open {
             head,
@@ -102,7 +103,7 @@ impl<T: Default> Engine<T> {
             user: T::default(),
         });
         let inline = body.as_ref().map_or(0, Body::inline_len);
-        let len = head.encoded_len().saturating_add(inline);
+        let len = head_len.saturating_add(inline);
         let fits = len <= self.chunk();
         let ends = end && fits;
         let flags = Flags::NONE
@@ -363,14 +364,14 @@ impl<T: Default> Engine<T> {
         }
     }
 
-    fn check(&self, open: &Open<'_>) -> Result<(), OpenError> {
+    fn check(&self, open: &Open<'_>, head_len: usize) -> Result<(), OpenError> {
         let size = |limit: u32| usize::try_from(limit).unwrap_or(usize::MAX);
         let (limit, body) = (self.theirs.max_message, open.body.as_ref());
         if body.is_some_and(|body| body.len() > size(limit)) {
             return Err(OpenError::TooLarge { limit });
         }
         check_metadata(&open.head.metadata, self.theirs.max_metadata)?;
-        if open.head.encoded_len() > self.chunk() {
+        if head_len > self.chunk() {
             let limit = u32::try_from(self.chunk()).unwrap_or(u32::MAX);
             return Err(MetadataError::TooLarge { limit }.into());
         }
