@@ -43,10 +43,10 @@ impl Incoming {
         F: FnOnce(Call<Req>) -> Fut + Send + 'static,
         Fut: Future<Output = Result<Res, Status>> + Send + 'static,
     {
+        let (answer, mut head) = self.split(|call| call);
         Handling::new(async move {
-            let (answer, head) = self.split(|call| call);
-            match request(&answer.call, head).await {
-                Ok(call) => answer.finish(handler(call).await),
+            match request(&answer.call, &mut head.body).await {
+                Ok(request) => answer.finish(handler(head.map(|_| request)).await),
                 Err(refusal) => answer.refuse(&refusal),
             }
         })
@@ -60,11 +60,14 @@ impl Incoming {
         F: FnOnce(Call<Req>, Sender<Res>) -> Fut + Send + 'static,
         Fut: Future<Output = Result<(), Status>> + Send + 'static,
     {
+        let (answer, mut head) = self.split(Arc::new);
         Handling::new(async move {
-            let (answer, head) = self.split(Arc::new);
             let sender = Sender::new(Arc::clone(&answer.call));
-            match request(&answer.call, head).await {
-                Ok(call) => answer.finish_stream(handler(call, sender).await),
+            match request(&answer.call, &mut head.body).await {
+                Ok(request) => {
+                    let call = head.map(|_| request);
+                    answer.finish_stream(handler(call, sender).await);
+                }
                 Err(refusal) => answer.refuse(&refusal),
             }
         })
@@ -78,8 +81,8 @@ impl Incoming {
         F: FnOnce(Call<Receiver<Req>>) -> Fut + Send + 'static,
         Fut: Future<Output = Result<Res, Status>> + Send + 'static,
     {
+        let (answer, head) = self.split(Arc::new);
         Handling::new(async move {
-            let (answer, head) = self.split(Arc::new);
             let call = head.map(|head| Receiver::incoming(Arc::clone(&answer.call), head.body));
             answer.finish(handler(call).await);
         })
@@ -93,8 +96,8 @@ impl Incoming {
         F: FnOnce(Call<Receiver<Req>>, Sender<Res>) -> Fut + Send + 'static,
         Fut: Future<Output = Result<(), Status>> + Send + 'static,
     {
+        let (answer, head) = self.split(Arc::new);
         Handling::new(async move {
-            let (answer, head) = self.split(Arc::new);
             let sender = Sender::new(Arc::clone(&answer.call));
             let call = head.map(|head| Receiver::incoming(Arc::clone(&answer.call), head.body));
             answer.finish_stream(handler(call, sender).await);
@@ -108,11 +111,11 @@ impl Incoming {
         F: FnOnce(Call<Req>) -> Fut + Send + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
+        let (answer, mut head) = self.split(|call| call);
         Handling::new(async move {
-            let (answer, head) = self.split(|call| call);
-            match request(&answer.call, head).await {
-                Ok(call) => {
-                    handler(call).await;
+            match request(&answer.call, &mut head.body).await {
+                Ok(request) => {
+                    handler(head.map(|_| request)).await;
                     // A caller that wants an answer all the same gets an empty one.
                     answer.finish(Ok(()));
                 }
@@ -241,20 +244,14 @@ struct Head {
 }
 
 /// The one message of a request, once its caller has sent all it will.
-async fn request<Req: Message + Default>(
-    call: &Held,
-    mut head: Call<Head>,
-) -> Result<Call<Req>, Status> {
+async fn request<Req: Message + Default>(call: &Held, head: &mut Head) -> Result<Req, Status> {
     // Taken, not cloned: a clone of `Bytes` that nobody shares yet allocates.
-    let mut body = head.body.body.take();
-    if !head.body.end {
+    let mut body = head.body.take();
+    if !head.end {
         body = rest(call, body).await?;
     }
     let body = body.ok_or_else(|| Status::internal("the call has no request"))?;
-    let request = Req::decode(body);
-    let request = request.map_err(|e| Status::internal(format!("the message does not parse: {e}")));
-    let request = request?;
-    Ok(head.map(|_| request))
+    Req::decode(body).map_err(|e| Status::internal(format!("the message does not parse: {e}")))
 }
 
 /// Waits for the end of the caller's direction, and gives its only message. That one is kept
