@@ -17,10 +17,17 @@ use crate::sync::Arc;
 /// The connection closes once the last clone and the last open call are gone.
 #[derive(Clone)]
 pub struct Client {
-    connection: Arc<Connection>,
+    hold: Hold,
     timeout: Option<Duration>,
-    /// Closes the connection of a client that made it; a client for calls back has none.
-    _owner: Option<Arc<Owner>>,
+}
+
+/// What a client has of its connection.
+#[derive(Clone)]
+enum Hold {
+    /// It made it.
+    Owned(Arc<Owner>),
+    /// It is for calls back.
+    Borrowed(Arc<Connection>),
 }
 
 /// Closes the connection when the last client that made it is dropped.
@@ -30,18 +37,15 @@ impl Client {
     /// A client on a connection that lives by itself.
     pub(crate) fn borrowed(connection: Arc<Connection>) -> Self {
         Self {
-            connection,
+            hold: Hold::Borrowed(connection),
             timeout: None,
-            _owner: None,
         }
     }
 
     pub(crate) fn owning(connection: Arc<Connection>, timeout: Option<Duration>) -> Self {
-        let owner = Arc::new(Owner(Arc::clone(&connection)));
         Self {
-            connection,
+            hold: Hold::Owned(Arc::new(Owner(connection))),
             timeout,
-            _owner: Some(owner),
         }
     }
 
@@ -56,13 +60,13 @@ impl Client {
     /// Who is at the other end.
     #[must_use]
     pub fn peer(&self) -> &Peer {
-        &self.connection.peer
+        &self.connection().peer
     }
 
     /// Why the connection is over, if it is.
     #[must_use]
     pub fn close_reason(&self) -> Option<ConnectionError> {
-        self.connection.lock().over.clone()
+        self.connection().lock().over.clone()
     }
 
     /// Waits until the connection is over, and says why.
@@ -71,7 +75,7 @@ impl Client {
     ///
     /// Dropping the future changes nothing.
     pub async fn closed(&self) -> ConnectionError {
-        self.connection.ended.cancelled().await;
+        self.connection().ended.cancelled().await;
         self.close_reason().unwrap_or(ConnectionError::Shutdown)
     }
 
@@ -120,8 +124,11 @@ impl Client {
         Request::new(self.clone(), method, request)
     }
 
-    pub(crate) const fn connection(&self) -> &Arc<Connection> {
-        &self.connection
+    pub(crate) fn connection(&self) -> &Arc<Connection> {
+        match &self.hold {
+            Hold::Owned(owner) => &owner.0,
+            Hold::Borrowed(connection) => connection,
+        }
     }
 
     pub(crate) const fn timeout(&self) -> Option<Duration> {
@@ -132,7 +139,7 @@ impl Client {
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
-            .field("peer", &self.connection.peer)
+            .field("peer", &self.connection().peer)
             .finish_non_exhaustive()
     }
 }
