@@ -49,7 +49,7 @@ impl CallContext {
 impl<T> Call<T> {
     pub(crate) fn new(
         body: T,
-        metadata: Vec<Entry>,
+        metadata: Metadata,
         deadline: Option<Instant>,
         context: CallContext,
     ) -> Self {
@@ -57,7 +57,7 @@ impl<T> Call<T> {
         Self {
             body,
             peer,
-            metadata: Metadata::from_entries(metadata),
+            metadata,
             deadline,
             context,
         }

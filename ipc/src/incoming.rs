@@ -21,7 +21,6 @@ use crate::method::{Method, Shape};
 use crate::status::Status;
 use crate::stream::{Receiver, Sender};
 use crate::sync::Arc;
-use crate::wire::messages::CallHead;
 use crate::wire::{CallId, Key};
 
 /// A call of the peer that nobody has handled yet; given to [`Service::call`](crate::Service).
@@ -144,12 +143,13 @@ impl Incoming {
         let Arrived {
             key,
             id,
-            head,
+            metadata,
+            body,
             end,
             deadline,
+            ..
         } = arrived;
         let context = CallContext::new(Arc::clone(&connection), key, id);
-        let CallHead { metadata, body, .. } = head;
         let call = Call::new(Head { body, end }, metadata, deadline, context);
         let held = share(Held::incoming(connection, key));
         (Answer::new(held), call)

@@ -108,7 +108,7 @@ impl Services {
 
 impl Dispatch for Services {
     fn run(&self, connection: &Arc<Connection>, arrived: Arrived) {
-        let (key, id, wanted) = (arrived.key, arrived.id, arrived.head.method);
+        let (key, id, wanted) = (arrived.key, arrived.id, arrived.method);
         let deadline = arrived.deadline;
         let incoming = Incoming {
             connection: Arc::clone(connection),

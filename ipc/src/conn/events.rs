@@ -2,17 +2,18 @@
 
 use std::time::Instant;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use tracing::trace;
 
 use super::core::Core;
 use super::slot::Ending;
 use super::wakes::Wakes;
 use crate::error::ConnectionError;
+use crate::metadata::Metadata;
 use crate::pool::Pool;
 use crate::status::Code;
 use crate::sync::Arc;
-use crate::wire::messages::{CallHead, End, GoAway};
+use crate::wire::messages::{End, GoAway};
 use crate::wire::{CallId, Event, Key, Role};
 
 /// A call of the peer that is to be run.
@@ -20,8 +21,11 @@ use crate::wire::{CallId, Event, Key, Role};
 pub(crate) struct Arrived {
     pub(crate) key: Key,
     pub(crate) id: CallId,
-    pub(crate) head: CallHead,
-    /// The request is in the head, or there is none.
+    pub(crate) method: u32,
+    pub(crate) metadata: Metadata,
+    /// What came with the CALL frame.
+    pub(crate) body: Option<Bytes>,
+    /// That was all.
     pub(crate) end: bool,
     pub(crate) deadline: Option<Instant>,
 }
@@ -48,7 +52,9 @@ pub(crate) fn take(
                 return Ok(Some(Arrived {
                     key,
                     id,
-                    head,
+                    method: head.method,
+                    metadata: Metadata::from_entries(head.metadata),
+                    body: head.body,
                     end,
                     deadline,
                 }));
