@@ -3,9 +3,8 @@
 use std::time::{Duration, Instant};
 
 /// What is left of a deadline, as it travels.
-pub(crate) fn time_left(deadline: Option<Instant>, now: Instant) -> Option<u64> {
-    let left = deadline?.saturating_duration_since(now);
-    Some(u64::try_from(left.as_micros()).unwrap_or(u64::MAX))
+pub(crate) fn time_left(left: Duration) -> u64 {
+    u64::try_from(left.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// The moment a timeout ends; one that cannot be counted is no timeout.

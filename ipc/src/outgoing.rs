@@ -37,8 +37,8 @@ pub struct Reply<T> {
     pub metadata: Metadata,
 }
 
-/// When a call must be over, and the moment from which its time left counts.
-type Timing = Option<(Instant, Instant)>;
+/// When a call must be over, and the time that is left when it is sent.
+type Timing = Option<(Instant, Duration)>;
 
 /// Opens a call, with its first message if it has one; the only one unless the caller streams.
 ///
@@ -53,10 +53,10 @@ pub(crate) async fn open(
     let permit = match (try_turn(connection, method), &mut timing) {
         (Some(permit), _) => permit,
         // Boxed, so that the rare wait and its timer do not make every call's future larger.
-        (None, Some((deadline, sent))) => {
+        (None, Some((deadline, left))) => {
             let turn = timeout_at((*deadline).into(), turn(connection, method));
             let turn = Box::pin(turn).await;
-            *sent = now();
+            *left = deadline.saturating_duration_since(now());
             turn.unwrap_or_else(|_elapsed| Err(late()))?
         }
         (None, None) => Box::pin(turn(connection, method)).await?,
@@ -87,13 +87,10 @@ pub(crate) fn try_open(
 }
 
 fn timing(options: &Options) -> Result<Timing, Failure> {
-    let Some(timeout) = options.timeout else {
-        return Ok(None);
-    };
-    let begun = now();
-    match deadline_after(begun, Some(timeout)) {
-        Some(deadline) if deadline <= begun => Err(late()),
-        deadline => Ok(deadline.map(|deadline| (deadline, begun))),
+    match options.timeout {
+        None => Ok(None),
+        Some(Duration::ZERO) => Err(late()),
+        Some(timeout) => Ok(deadline_after(now(), Some(timeout)).map(|at| (at, timeout))),
     }
 }
 
@@ -111,17 +108,17 @@ fn send(
     Ok(Held::outgoing(Arc::clone(connection), key))
 }
 
-/// A call as the engine opens it, with its deadline and the moment its time left counts from.
+/// A call as the engine opens it, with its deadline and the time that is left.
 pub(crate) fn opening<'a>(
     method: &Method,
     metadata: Metadata,
     body: Option<Body<'a>>,
     timing: Timing,
 ) -> Open<'a> {
-    let (deadline, now) = timing.unzip();
+    let (deadline, left) = timing.unzip();
     let head = CallHead {
         method: method.id(),
-        time_left: now.and_then(|now| time_left(deadline, now)),
+        time_left: left.map(time_left),
         metadata: metadata.into_entries(),
         body: None,
     };

@@ -97,7 +97,7 @@ impl Link {
         let deadline = deadline_after(now(), options.timeout);
         self.clear(deadline)?;
         let body = request.map(|request| body(&self.pool, request));
-        let timing = deadline.map(|deadline| (deadline, now()));
+        let timing = deadline.map(|deadline| (deadline, deadline.saturating_duration_since(now())));
         let open = opening(method, options.metadata, body, timing);
         let key = self.core.engine.open(open).map_err(not_opened)?;
         self.flush(key);
