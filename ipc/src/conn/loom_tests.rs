@@ -9,6 +9,7 @@
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::{Context, Poll, Wake};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use loom::sync::{Condvar, Mutex};
@@ -16,7 +17,7 @@ use loom::thread;
 use prost::Message;
 
 use super::fixture::{Nobody, frame, peer};
-use super::memory::MemoryEnd;
+use super::memory::{CAPACITY, MemoryEnd};
 use super::*;
 use crate::peer::Peer;
 use crate::pool::LARGE;
@@ -77,6 +78,7 @@ fn open(connection: &Arc<Connection>, end: bool, one_way: bool) -> Held {
 async fn read(far: &MemoryEnd, bytes: usize) {
     let mut buffer = BytesMut::with_capacity(4_096);
     while buffer.len() < bytes {
+        buffer.reserve(4_096);
         poll_fn(|cx| far.poll_read(cx, &mut buffer)).await;
     }
 }
@@ -84,6 +86,8 @@ async fn read(far: &MemoryEnd, bytes: usize) {
 /// Bytes of a CALL without body, and with an empty one.
 const CALL: usize = 12;
 const WHOLE_CALL: usize = 14;
+/// Bytes of a frame without a payload.
+const EMPTY: usize = 12;
 
 #[test]
 fn what_two_callers_push_is_written_without_anybody_asking() {
@@ -174,6 +178,117 @@ fn credit_wakes_the_sender_that_waits_for_it() {
         let reason = running.join().unwrap();
         assert!(matches!(reason, ConnectionError::Closed), "{reason:?}");
         drop(call);
+    });
+}
+
+#[test]
+fn what_is_sent_while_input_is_taken_up_is_written_too() {
+    let peer = peer();
+    loom::model(move || {
+        let (connection, task, far) = connection(&peer, 1 << 16);
+        let first = open(&connection, true, false);
+        let running = thread::spawn(move || block_on(task.run()));
+        let asks = thread::spawn(move || {
+            far.send(&frame(0, Kind::Ping, Flags::NONE, b"")).unwrap();
+            block_on(read(&far, 2 * WHOLE_CALL + EMPTY));
+        });
+        // Not alone, so the task writes, which may be about to answer, or to fall asleep.
+        let second = open(&connection, true, false);
+        asks.join().unwrap();
+        let reason = running.join().unwrap();
+        assert!(matches!(reason, ConnectionError::Closed), "{reason:?}");
+        drop((first, second));
+    });
+}
+
+#[test]
+fn credit_given_back_while_input_is_taken_up_is_written_too() {
+    let peer = peer();
+    let limits = Limits {
+        initial_credit: 20,
+        ..Limits::default()
+    };
+    loom::model(move || {
+        let (connection, task, far) = fixture::connection(&peer, 1 << 16, Arc::new(Nobody), limits);
+        let call = open(&connection, false, false);
+        let running = thread::spawn(move || block_on(task.run()));
+        let sends = thread::spawn(move || {
+            far.send(&frame(1, Kind::Message, Flags::NONE, &[0; 8]))
+                .unwrap();
+            far.send(&frame(0, Kind::Ping, Flags::NONE, b"")).unwrap();
+            let credit = Credit { bytes: 20 }.encoded_len();
+            block_on(read(&far, CALL + EMPTY + EMPTY + credit));
+        });
+        let whole = block_on(poll_fn(|cx| connection.poll_message(call.key, cx))).unwrap();
+        connection.consumed(call.key, whole.cost);
+        sends.join().unwrap();
+        let reason = running.join().unwrap();
+        assert!(matches!(reason, ConnectionError::Closed), "{reason:?}");
+        drop(call);
+    });
+}
+
+#[test]
+fn a_sender_that_waits_for_room_is_woken_once_the_peer_reads() {
+    let peer = peer();
+    let limits = Limits {
+        outbox: 1,
+        // No timer: it would be tokio's.
+        write: Duration::MAX,
+        ..Limits::default()
+    };
+    loom::model(move || {
+        let (connection, task, far) = fixture::connection(&peer, 1 << 20, Arc::new(Nobody), limits);
+        let call = open(&connection, false, false);
+        // One is written in part, and one waits.
+        for _ in 0..2 {
+            let message = Body::Bytes(vec![0; CAPACITY].into());
+            connection.send(call.key, message, false).unwrap();
+        }
+        let running = thread::spawn(move || block_on(task.run()));
+        let reads = thread::spawn(move || {
+            block_on(read(&far, CALL + 2 * (EMPTY + CAPACITY)));
+        });
+        block_on(poll_fn(|cx| connection.poll_room(Some(call.key), cx)));
+        reads.join().unwrap();
+        let reason = running.join().unwrap();
+        assert!(matches!(reason, ConnectionError::Closed), "{reason:?}");
+        drop(call);
+    });
+}
+
+/// Answers each call from a thread of its own.
+#[derive(Debug)]
+struct Elsewhere;
+
+impl Dispatch for Elsewhere {
+    fn run(&self, connection: &Arc<Connection>, arrived: Arrived) {
+        connection.lock().enter(arrived.key);
+        let mut held = Held::incoming(Arc::clone(connection), arrived.key);
+        thread::spawn(move || Held::respond(&mut held, Body::Bytes(Bytes::new())).unwrap());
+    }
+}
+
+#[test]
+fn answers_from_elsewhere_are_written_while_calls_come() {
+    let peer = peer();
+    loom::model(move || {
+        let (connection, task, far) =
+            fixture::connection(&peer, 1 << 16, Arc::new(Elsewhere), Limits::default());
+        let running = thread::spawn(move || block_on(task.run()));
+        let head = CallHead {
+            body: Some(Bytes::new()),
+            ..CallHead::default()
+        };
+        for id in [2, 4] {
+            let call = frame(id, Kind::Call, Flags::END, &head.encode_to_vec());
+            far.send(&call).unwrap();
+        }
+        block_on(read(&far, 2 * EMPTY));
+        drop(far);
+        let reason = running.join().unwrap();
+        assert!(matches!(reason, ConnectionError::Closed), "{reason:?}");
+        drop(connection);
     });
 }
 

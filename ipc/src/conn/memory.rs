@@ -159,5 +159,6 @@ fn lock(pipe: &Mutex<Pipe>) -> MutexGuard<'_, Pipe> {
     pipe.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Bytes one direction holds before a writer must wait.
-const CAPACITY: usize = 65_536;
+/// Bytes one direction holds before a writer must wait; few for loom, so that one who waits for
+/// room has no large buffers, which would have a timer.
+pub(super) const CAPACITY: usize = if cfg!(ipc_loom) { 256 } else { 65_536 };
