@@ -14,7 +14,7 @@ use nix::sys::stat::{Mode, SFlag, fchmod, lstat};
 
 #[cfg(test)]
 use super::unix::check;
-use super::unix::{OwnsDescriptor, receive_bytes, receive_message, send_now, socket_option};
+use super::unix::{OwnsDescriptor, receive_message, send_now, socket_option};
 use super::{Identity, Platform, Received};
 
 pub(crate) const PLATFORM: Platform = Platform::Linux;
@@ -153,6 +153,25 @@ pub(crate) fn receive(
         bytes: message.bytes,
         stray_descriptors: message.flags & libc::MSG_CTRUNC != 0,
     })
+}
+
+/// Receives into the spare capacity of `buf`, without control data.
+fn receive_bytes(fd: BorrowedFd<'_>, buf: &mut BytesMut, flags: libc::c_int) -> io::Result<usize> {
+    let spare = buf.spare_capacity_mut();
+    let (at, room) = (spare.as_mut_ptr().cast(), spare.len());
+    let bytes = loop {
+        // SAFETY: `fd` is open; `at` points to `room` writable bytes.
+        let rc = unsafe { libc::recv(fd.as_raw_fd(), at, room, flags) };
+        match usize::try_from(rc) {
+            Ok(bytes) => break bytes,
+            Err(_) if Errno::last() == Errno::EINTR => {}
+            Err(_) => return Err(io::Error::last_os_error()),
+        }
+    };
+    let len = buf.len() + bytes;
+    // SAFETY: the kernel wrote `bytes` bytes at the start of the spare capacity, and no more than fit.
+    unsafe { buf.set_len(len) };
+    Ok(bytes)
 }
 
 /// One non-blocking send; a peer that is gone is an error, never a signal.

@@ -146,29 +146,6 @@ pub(super) fn receive_message(
     })
 }
 
-/// Receives into the spare capacity of `buf`, without control data.
-pub(super) fn receive_bytes(
-    fd: BorrowedFd<'_>,
-    buf: &mut BytesMut,
-    flags: libc::c_int,
-) -> io::Result<usize> {
-    let spare = buf.spare_capacity_mut();
-    let (at, room) = (spare.as_mut_ptr().cast(), spare.len());
-    let bytes = loop {
-        // SAFETY: `fd` is open; `at` points to `room` writable bytes.
-        let rc = unsafe { libc::recv(fd.as_raw_fd(), at, room, flags) };
-        match usize::try_from(rc) {
-            Ok(bytes) => break bytes,
-            Err(_) if Errno::last() == Errno::EINTR => {}
-            Err(_) => return Err(io::Error::last_os_error()),
-        }
-    };
-    let len = buf.len() + bytes;
-    // SAFETY: the kernel wrote `bytes` bytes at the start of the spare capacity, and no more than fit.
-    unsafe { buf.set_len(len) };
-    Ok(bytes)
-}
-
 /// A length whose type differs from system to system.
 fn size(len: impl TryInto<usize>) -> usize {
     len.try_into().unwrap_or(usize::MAX)
