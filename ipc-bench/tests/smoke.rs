@@ -243,13 +243,19 @@ fn what_cannot_be_measured_is_said() {
 fn an_open_loop_makes_the_calls_that_were_meant() {
     for transport in ["raw", "ipc"] {
         let transport = format!("--transport={transport}");
-        let rows = run(&[
+        let found = json(&[
+            "run",
             &transport,
             "--rate-steps=1000,2000",
             "--arrivals=constant",
             "--in-flight=1",
             "--connections=4",
+            "--repetitions=1",
+            "--duration=0.2",
+            "--json",
         ]);
+        let rows = found["rows"].as_array().expect("an array");
+        rows.iter().for_each(is_complete);
         assert_eq!(rows[0]["rate"], 1_000.0);
         assert_eq!(rows[1]["rate"], 2_000.0);
         // What is due in 0.2 s; a call at the very edge may fall outside.
