@@ -1,4 +1,4 @@
-//! Measures `ipc` beside a raw socket.
+//! Load tests for `ipc`, beside bare sockets and other libraries.
 //!
 //! Client and server are separate processes: this binary starts itself for each, pinned to
 //! one core where `taskset` is there. What is printed as a ratio survives a change of
@@ -31,7 +31,7 @@ use clap::{Parser, Subcommand};
 
 use crate::command::{check, compare, idle, latency, run, syscalls};
 
-/// Measures ipc beside a raw socket.
+/// Load tests for ipc, beside bare sockets and other libraries.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Cli {

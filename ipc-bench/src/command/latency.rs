@@ -1,5 +1,6 @@
 //! One call in flight: what a call costs beside a bare ping-pong of the same bytes.
 
+use super::effort::{count, positive};
 use super::run::interleaved;
 use crate::error::Error;
 use crate::process::{Pinning, Setup};
@@ -14,10 +15,10 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 64)]
     payload: usize,
     /// How often each transport is measured, in turn
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 5, value_parser = count)]
     repetitions: usize,
     /// Seconds of each measurement
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(long, default_value_t = 1.0, value_parser = positive)]
     duration: f64,
     /// The runtime of both sides
     #[arg(long, default_value = "current_thread")]

@@ -79,7 +79,7 @@ impl Meter {
         let plan = Plan::new(workload.amount, start);
         let pace = match (workload.rate, plan) {
             (Some(rate), Plan::Time { until, .. }) => {
-                let seed = u64::from(std::process::id());
+                let seed = fastrand::u64(..);
                 let schedule = Schedule::new(workload.arrivals, rate, until - start, seed);
                 Some(Pace::new(start, schedule))
             }

@@ -54,7 +54,7 @@ pub(crate) fn row(setup: &Setup, measured: &[Measured]) -> Row {
             p99: at(0.99),
             p999: at(0.999),
             p9999: at(0.9999),
-            max: at(1.0),
+            max: all.quantile_us(1.0),
         },
         cpu_us_per_call: sides(
             |one| one.per_call(one.usage.client.cpu_us),

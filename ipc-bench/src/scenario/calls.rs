@@ -70,6 +70,9 @@ pub(super) async fn note<C: Client>(client: C, mut caller: Caller) {
 pub(super) fn threads<T: Blocking>(load: Load) -> Result<(), Error> {
     let workload = load.workload;
     let window = T::window(workload.in_flight)?;
+    if window > 1 && workload.rate.is_some() {
+        return Err(Error::Unsupported("a rate with a window of calls"));
+    }
     let connections = (0..workload.connections).map(|_| T::connect(&load.target));
     let mut connections = connections.collect::<Result<Vec<_>, _>>()?;
     let run = load

@@ -46,11 +46,12 @@ impl Recorder {
         }
     }
 
-    /// Takes in what one process counted in a tick; gives the sample that this completes.
-    pub(crate) fn tick(&mut self, tick: usize, part: &Part) -> Option<Sample> {
+    /// Takes in what all processes have counted in a tick so far, each time one more has told;
+    /// gives the sample that this completes.
+    pub(crate) fn tick(&mut self, tick: usize, so_far: &Part) -> Option<Sample> {
         let (told, total) = self.told.entry(tick).or_default();
         *told += 1;
-        total.add(part);
+        total.clone_from(so_far);
         let is_last = (tick + 1).is_multiple_of(self.stride);
         if *told < self.processes || !is_last {
             return None;
@@ -117,7 +118,7 @@ mod tests {
     fn a_sample_comes_once_all_processes_have_told() {
         let mut recorder = recorder(2, 1);
         assert_eq!(recorder.tick(0, &calls(1)), None);
-        let sample = recorder.tick(0, &calls(2)).unwrap();
+        let sample = recorder.tick(0, &calls(3)).unwrap();
         assert_eq!((sample.at_s, sample.calls_per_s), (1.0, 3.0));
         assert!(sample.rss_bytes > 0);
         assert_eq!(recorder.samples().unwrap(), [sample]);

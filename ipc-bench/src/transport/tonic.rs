@@ -108,6 +108,7 @@ impl Async for Tonic {
         let channel = Endpoint::from_static("http://localhost")
             .initial_stream_window_size(WINDOW)
             .initial_connection_window_size(WINDOW)
+            .max_frame_size(FRAME)
             .connect_with_connector(connector)
             .await
             .map_err(Error::peer("tonic"))?;

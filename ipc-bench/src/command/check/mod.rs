@@ -88,7 +88,7 @@ else that of raw.
 
 A quantity has regressed when the median of these ratios is worse by more than --tolerance,
 and by more than noise explains: when the intervals in which the true medians of the two runs
-lie do not touch. An interval is at least 90 % sure by the order of its repetitions: it is
+lie do not touch. An interval is 90 % sure from 5 repetitions on, by their order: it is
 all of them up to 7, and leaves out one at each end from 8 on, so that a stray does no harm.
 If the intervals touch, the difference is reported as noise and fails nothing. Fewer than
 3 repetitions say nothing of noise; 8 or more are better.

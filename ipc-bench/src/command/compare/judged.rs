@@ -66,6 +66,14 @@ pub(super) fn markdown(judged: &[Judged]) -> Vec<String> {
 }
 
 impl Bound {
+    /// How many repetitions it takes to tell.
+    pub(super) const fn repetitions(self) -> usize {
+        match self {
+            Self::AtMost(_) | Self::AtLeast(_) => 3,
+            Self::Steady(_) => 10,
+        }
+    }
+
     /// Judged by the middle half of the repetitions; by the worst if that is what it is about.
     pub(super) fn verdict(self, measured: &Quartiles) -> Verdict {
         let Quartiles {

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use self::compared::Compared;
 use self::matrix::{Cell, Contender, Group, SMALL, cells};
+use super::effort::{count, positive};
 use crate::error::Error;
 use crate::output;
 use crate::process::{Measured, Setup, measure};
@@ -44,10 +45,10 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = SMALL)]
     payload: usize,
     /// How often each cell is measured, in an order that is new each time; 5, or 2 if quick
-    #[arg(long)]
+    #[arg(long, value_parser = count)]
     repetitions: Option<usize>,
     /// Seconds of each measurement; 1, or 0.2 if quick
-    #[arg(long)]
+    #[arg(long, value_parser = positive)]
     duration: Option<f64>,
     /// The table of goals in Markdown: instead of the text, or to FILE beside it
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-")]
