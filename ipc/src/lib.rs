@@ -43,8 +43,9 @@ pub mod wire;
 // The framing alone.
 pub mod codec;
 // The one door to locks.
-mod clock;
 mod sync;
+// The time, and what waits for it.
+mod clock;
 mod timer;
 // The kernel, in a handful of safe functions.
 mod sys;

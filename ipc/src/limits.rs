@@ -53,8 +53,8 @@ pub struct Limits {
     /// caller has left. Default 10 s: half of launchd's 20 s between SIGTERM and SIGKILL.
     pub drain: Duration,
     /// Time that a connection looks at its socket before its task sleeps, 1 ms at most, while
-    /// that has found something lately and no other connection is read for on the same thread;
-    /// nothing else runs there meanwhile. Default none: it pays only where the peer answers from
+    /// that has found something lately and no other connection that polls is read for on the same
+    /// thread; nothing else runs there meanwhile. Default none: it pays only where the peer answers from
     /// another core within that time; 20 µs are much then.
     pub busy_poll: Option<Duration>,
     /// Bytes queued for a peer before streams and one-way calls wait. Default 262144: bounds

@@ -12,7 +12,7 @@ pub struct Metadata(
     /// Never empty. Boxed, because most calls have none and all of them carry this about.
     #[expect(
         clippy::box_collection,
-        reason = "three words smaller where there is none"
+        reason = "two words smaller where there is none"
     )]
     Option<Box<Vec<Entry>>>,
 );

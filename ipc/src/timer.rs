@@ -1,7 +1,7 @@
 //! A timer outside of the runtime's wheel.
 //!
 //! While tokio has a timer, every `epoll_wait` carries a timeout, for which the kernel starts and
-//! cancels a timer of its own: a twentieth of a small call. Most deadlines are met before they
+//! cancels a timer of its own, which a small call feels. Most deadlines are met before they
 //! fire, so a connection keeps one timer, moves it rarely, and leaves the waiting to the thread
 //! of `futures-timer`.
 //!
@@ -66,8 +66,10 @@ impl Wait for Delay {
         Self::new(wait)
     }
 
+    /// Anew: while the thread takes an old wait up, `Delay::reset` can have it mistaken for the
+    /// new one, which is then lost.
     fn restart(&mut self, wait: Duration) {
-        self.reset(wait);
+        *self = Self::new(wait);
     }
 }
 

@@ -39,8 +39,9 @@ impl BusyPoll {
         }
     }
 
-    /// Input has come.
+    /// Input has come: who waits for it goes first again.
     pub(super) fn fed(&mut self) {
+        self.yielded = false;
         if self.limit.is_zero() {
             return;
         }

@@ -51,7 +51,9 @@ impl Input {
     pub(super) fn try_read(&mut self, reader: &Reader) -> io::Result<Read> {
         self.make_room();
         let read = reader.try_read(&mut self.bytes)?;
-        self.digest(read);
+        if read != Read::Empty {
+            self.digest(read);
+        }
         Ok(read)
     }
 

@@ -195,3 +195,21 @@ pub(crate) fn receive(
         };
     }
 }
+
+#[cfg(all(test, not(ipc_loom)))]
+mod tests {
+    use super::*;
+    use crate::handshake::tests::given_descriptors;
+
+    #[tokio::test]
+    async fn descriptors_are_found_by_a_reader_whose_kernel_does_not_refuse_them() {
+        // [TRN-3]
+        let (near, _far) = given_descriptors(b"frame");
+        let socket = sys::readable(Arc::new(near)).unwrap();
+        let refuses = false;
+        let reader = Reader::Socket { socket, refuses };
+        let mut buffer = BytesMut::with_capacity(64);
+        let read = std::future::poll_fn(|cx| reader.poll_read(cx, &mut buffer)).await;
+        assert_eq!(read.unwrap(), Read::Descriptors);
+    }
+}

@@ -52,15 +52,20 @@ nix::setsockopt_impl!(
     bool,
     sockopt::SetBool
 );
+nix::getsockopt_impl!(
+    PassRights,
+    libc::SOL_SOCKET,
+    SO_PASSRIGHTS,
+    bool,
+    sockopt::GetBool
+);
 
 /// A new Unix stream socket, non-blocking and closed on exec.
 pub(crate) fn stream_socket() -> io::Result<OwnedFd> {
-    Ok(socket::socket(
-        AddressFamily::Unix,
-        SockType::Stream,
-        FLAGS,
-        None,
-    )?)
+    let fd = socket::socket(AddressFamily::Unix, SockType::Stream, FLAGS, None)?;
+    // Before anybody can send: who accepts has time to do so ahead of the handshake.
+    refuse_descriptors(&fd);
+    Ok(fd)
 }
 
 /// Two connected sockets, as [`stream_socket`] makes them.
@@ -124,11 +129,13 @@ pub(crate) fn accept(socket: BorrowedFd<'_>) -> io::Result<OwnedFd> {
 
 /// Has the kernel refuse descriptors that the peer sends from now on; `false` before Linux 6.16 (SO_PASSRIGHTS).
 pub(crate) fn refuse_descriptors(socket: &OwnedFd) -> bool {
-    socket::setsockopt(socket, PassRights, &false).is_ok()
+    let told = socket::setsockopt(socket, PassRights, &false);
+    // Believed only if it is there to be read: some sandboxes take any option.
+    told.is_ok() && socket::getsockopt(socket, PassRights) == Ok(false)
 }
 
 /// One non-blocking receive into the spare capacity of `buf`; descriptors sent along are closed and reported. Where they are
-/// `refused`, none need be looked for: recvmsg costs a fourth of a microsecond more than recv.
+/// `refused`, none need be looked for: recvmsg costs a fifth of a microsecond more than recv.
 #[inline]
 pub(crate) fn receive(
     fd: BorrowedFd<'_>,

@@ -163,4 +163,5 @@ async fn a_task_looks_at_its_socket_before_it_sleeps_while_that_pays() {
         Poll::Ready(Wake::Read(_))
     ));
     assert!(task.look().is_pending());
+    assert!(task.busy.pays(), "it was not in vain");
 }
