@@ -27,7 +27,7 @@ pub(super) struct Judged {
 impl Judged {
     pub(super) fn measured(&self) -> String {
         let text = self.measured.as_ref().map(Quartiles::text);
-        text.unwrap_or_else(|| "no calls".to_owned())
+        text.unwrap_or_else(|| "no figure".to_owned())
     }
 
     /// In one line.
