@@ -4,6 +4,7 @@
 //! are in `scenario`. One that fits neither brings a loop of its own over a
 //! [`Caller`](crate::meter::Caller).
 
+mod accept;
 mod frame;
 mod ipc;
 mod raw;

@@ -5,12 +5,11 @@ use std::sync::Arc;
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::UnixStream;
 use tokio::sync::Mutex;
-use tokio::task::JoinSet;
 
 use super::frame::{PREFIX, frame_len};
-use super::{Async, Client, Failure};
+use super::{Async, Client, Failure, accept};
 use crate::error::Error;
 use crate::serve::Serving;
 use crate::workload::Target;
@@ -22,21 +21,12 @@ impl Async for TokioRaw {
     type Client = Line;
 
     async fn serve(serving: Serving) -> Result<(), Error> {
-        let listener = UnixListener::bind(&serving.socket)
-            .map_err(Error::io("the raw tokio server cannot bind"))?;
-        let mut stopped = serving.listens()?;
-        let mut connections = JoinSet::new();
-        loop {
-            tokio::select! {
-                _ = &mut stopped => return Ok(()),
-                accepted = listener.accept() => {
-                    let (stream, _) = accepted.map_err(Error::io("the raw tokio server cannot accept"))?;
-                    connections.spawn(answer(Framed::new(stream)));
-                }
-                // A client that goes in the middle of a frame ends its connection only.
-                Some(done) = connections.join_next() => done.map_err(Error::Task)?.unwrap_or(()),
-            }
-        }
+        accept::each(serving, |stream| async {
+            // A client that goes in the middle of a frame ends its connection only.
+            answer(Framed::new(stream)).await.ok();
+            Ok(())
+        })
+        .await
     }
 
     async fn connect(target: &Target) -> Result<Line, Error> {

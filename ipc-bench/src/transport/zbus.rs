@@ -4,10 +4,9 @@ use ::zbus::connection::{Builder, Connection};
 use ::zbus::{Guid, interface};
 use bytes::Bytes;
 use serde_bytes::ByteBuf;
-use tokio::net::{UnixListener, UnixStream};
-use tokio::task::JoinSet;
+use tokio::net::UnixStream;
 
-use super::{Async, Client, Failure};
+use super::{Async, Client, Failure, accept};
 use crate::error::Error;
 use crate::serve::Serving;
 use crate::workload::Target;
@@ -32,20 +31,7 @@ impl Async for Zbus {
     type Client = Connection;
 
     async fn serve(serving: Serving) -> Result<(), Error> {
-        let listener = UnixListener::bind(&serving.socket)
-            .map_err(Error::io("the zbus server cannot bind"))?;
-        let mut stopped = serving.listens()?;
-        let mut connections = JoinSet::new();
-        loop {
-            tokio::select! {
-                _ = &mut stopped => return Ok(()),
-                accepted = listener.accept() => {
-                    let (stream, _) = accepted.map_err(Error::io("the zbus server cannot accept"))?;
-                    connections.spawn(answer(stream));
-                }
-                Some(done) = connections.join_next() => done.map_err(Error::peer("zbus"))??,
-            }
-        }
+        accept::each(serving, answer).await
     }
 
     async fn connect(target: &Target) -> Result<Connection, Error> {
