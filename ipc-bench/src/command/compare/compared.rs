@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::Entry;
 use super::goals::goals;
-use super::judged::{Judged, markdown};
+use super::judged::{Judged, markdown, unjudged};
 use super::matrix::{Cell, Group};
 use super::ratio::{Metric, Quartiles, each, ratio, short};
 use super::table::aligned;
@@ -69,8 +69,11 @@ impl Compared {
     /// The table of goals.
     pub(super) fn markdown(&self) -> Vec<String> {
         let mut lines = vec![self.machine(), String::new()];
-        lines.extend(markdown(&self.judged()));
+        let judged = self.judged();
+        lines.extend(markdown(&judged));
         lines.push(String::new());
+        lines.extend(unjudged(&judged));
+        lines.extend(self.failures());
         lines.extend(self.caveats());
         lines
     }
@@ -94,8 +97,9 @@ impl Compared {
         lines.push(LEGEND.to_owned());
         lines.extend(self.failures());
         lines.extend(self.caveats());
-        let judged = self.judged().into_iter().map(|judged| judged.text());
-        lines.extend(judged);
+        let judged = self.judged();
+        lines.extend(judged.iter().map(Judged::text));
+        lines.extend(unjudged(&judged));
         lines
     }
 

@@ -7,7 +7,7 @@ use crate::report::row::Row;
 use crate::workload::Flavor;
 
 /// One quantity with its bound.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Goal {
     cell: Cell,
     metric: Metric,
@@ -32,7 +32,7 @@ enum To {
     Peer(&'static str),
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Bound {
     AtMost(f64),
     AtLeast(f64),
@@ -122,6 +122,10 @@ impl Goal {
         self.cell
     }
 
+    pub(super) const fn runtime(&self) -> Option<Flavor> {
+        self.runtime
+    }
+
     /// As `p50 <= 1.2 x raw`.
     pub(super) fn text(&self) -> String {
         let (sign, bound) = match self.bound {
@@ -172,7 +176,8 @@ impl Goal {
             }
         };
         let ours = values(row)?;
-        let measured = Quartiles::of(&ours).filter(|_| ours.len() >= self.bound.repetitions());
+        let measured = Quartiles::of(&ours);
+        let telling = measured.filter(|_| ours.len() >= self.bound.repetitions());
         let is_peer = |other: &&&Row| {
             let name = other.transport.as_str();
             let is_like = other.scenario == row.scenario && other.runtime == row.runtime;
@@ -189,7 +194,7 @@ impl Goal {
             goal: *self,
             runtime: row.runtime.clone(),
             measured,
-            verdict: measured.map_or(Verdict::Unclear, |measured| self.bound.verdict(&measured)),
+            verdict: telling.map_or(Verdict::Unclear, |measured| self.bound.verdict(&measured)),
             best: match self.bound {
                 Bound::AtMost(_) | Bound::Steady(_) => reached.min_by(|a, b| a.1.total_cmp(&b.1)),
                 Bound::AtLeast(_) => reached.max_by(|a, b| a.1.total_cmp(&b.1)),
@@ -211,7 +216,7 @@ const POLLING: &str = "ipc_busy_poll";
 pub(super) mod tests {
     use std::collections::BTreeMap;
 
-    use super::super::judged::markdown;
+    use super::super::judged::{markdown, unjudged};
     use super::*;
     use crate::report::row::{Latency, Repetition, Sides};
 
@@ -342,5 +347,15 @@ pub(super) mod tests {
     fn few_repetitions_tell_nothing() {
         let judged = judged(&[(IPC, &[1.0; 2]), (RAW, &[1.0; 2])], |_| true);
         assert_eq!(judged[0].verdict, Verdict::Unclear);
+        assert_eq!(judged[0].measured(), "1.00 (1.00..1.00)");
+    }
+
+    #[test]
+    fn a_goal_that_was_not_measured_is_named() {
+        let judged = judged(&[(IPC, &[1.0; 5]), (RAW, &[1.0; 5])], |_| true);
+        let missing = unjudged(&judged);
+        assert_eq!(missing.len(), goals().len() - 1);
+        let cpu = "not measured: 64 in flight, 64 B, current_thread: CPU per call <= 1.1 us";
+        assert!(missing.iter().any(|line| line == cpu), "{missing:?}");
     }
 }

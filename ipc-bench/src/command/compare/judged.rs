@@ -1,6 +1,6 @@
 //! Whether goals are met, for people.
 
-use super::goals::{Bound, Goal};
+use super::goals::{Bound, Goal, goals};
 use super::ratio::{Quartiles, short};
 
 /// Whether a goal is met.
@@ -8,7 +8,7 @@ use super::ratio::{Quartiles, short};
 pub(super) enum Verdict {
     Met,
     Missed,
-    /// Some repetitions meet it and some do not.
+    /// Some repetitions meet it and some do not, or there are too few.
     Unclear,
 }
 
@@ -27,7 +27,7 @@ pub(super) struct Judged {
 impl Judged {
     pub(super) fn measured(&self) -> String {
         let text = self.measured.as_ref().map(Quartiles::text);
-        text.unwrap_or_else(|| "no figure".to_owned())
+        text.unwrap_or_else(|| "no calls".to_owned())
     }
 
     /// In one line.
@@ -35,7 +35,7 @@ impl Judged {
         let met = match self.verdict {
             Verdict::Met => "met",
             Verdict::Missed => "MISSED",
-            Verdict::Unclear => "too noisy to tell",
+            Verdict::Unclear => "unclear",
         };
         let (cell, goal, measured) = (self.goal.cell(), self.goal.text(), self.measured());
         format!("goal: {cell}, {}: {goal}: {measured}: {met}", self.runtime)
@@ -56,13 +56,27 @@ pub(super) fn markdown(judged: &[Judged]) -> Vec<String> {
         let met = match judged.verdict {
             Verdict::Met => "yes",
             Verdict::Missed => "**no**",
-            Verdict::Unclear => "too noisy to tell",
+            Verdict::Unclear => "unclear",
         };
         let (cell, runtime, goal) = (judged.goal.cell(), &judged.runtime, judged.goal.text());
         let measured = judged.measured();
         format!("| {cell} | {runtime} | {goal} | {best} | {measured} | {met} |")
     }));
     lines
+}
+
+/// The goals that this run says nothing of, so that a table does not look better for it.
+pub(super) fn unjudged(judged: &[Judged]) -> Vec<String> {
+    let is_judged = |goal: &Goal| judged.iter().any(|judged| judged.goal == *goal);
+    let goals = goals();
+    let missing = goals.iter().filter(|goal| !is_judged(goal));
+    missing
+        .map(|goal| {
+            let runtime = goal.runtime().map(|runtime| format!(", {runtime}"));
+            let runtime = runtime.unwrap_or_default();
+            format!("not measured: {}{runtime}: {}", goal.cell(), goal.text())
+        })
+        .collect()
 }
 
 impl Bound {
