@@ -15,8 +15,8 @@ use std::time::Duration;
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Largest frame payload accepted, in bytes. Default 65536: one read buffer, and
-    /// the longest time a small call waits behind a chunk of a large one.
+    /// Largest frame payload accepted, in bytes. Default 131072: a message of 64 KiB is one frame,
+    /// and a small call waits for no longer than the chunk of a large one takes.
     pub max_frame: u32,
     /// Largest message accepted, in bytes, over all its chunks. Default 4194304: bounds
     /// what one call can make us hold unread beyond `initial_credit`; all calls of a connection
@@ -28,8 +28,9 @@ pub struct Limits {
     /// Default 4: bounds what many unfinished messages make us hold; the others wait for
     /// credit. Those that are complete and unread do not count: they must not stop others.
     pub max_assembling: u32,
-    /// Bytes of one stream the peer may send ahead of its reader. Default 262144: bounds
-    /// each stream's queue.
+    /// Bytes of one stream the peer may send ahead of its reader. Default 1048576: bounds
+    /// each stream's queue; half of it is more than a socket holds, so that a reader that keeps up
+    /// never stops its sender.
     pub initial_credit: u32,
     /// Metadata accepted with one call or answer, in bytes, of which each entry takes 32
     /// beyond its key and value. Default 8192: bounds what is kept before a method is looked
@@ -73,11 +74,11 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            max_frame: 65_536,
+            max_frame: 131_072,
             max_message: 4_194_304,
             max_calls: 256,
             max_assembling: 4,
-            initial_credit: 262_144,
+            initial_credit: 1_048_576,
             max_metadata: 8_192,
             handshake: Duration::from_secs(5),
             frame: Duration::from_secs(10),

@@ -5,7 +5,7 @@ use bytes::{Bytes, BytesMut};
 use crate::sync::{Arc, Mutex, PoisonError};
 
 /// Buffers above this size come from a pool and return to it, in bytes.
-pub(crate) const LARGE: usize = 65_536;
+pub(crate) const LARGE: usize = 131_072;
 
 /// Large buffers shared by all connections of a server or client.
 #[derive(Debug)]

@@ -5,12 +5,11 @@
 use std::task::Waker;
 use std::time::Instant;
 
-use bytes::BytesMut;
-
 use super::input::KEEP;
 use super::io::{Writable, Writer};
 use super::slot::{Ending, Slot};
 use super::wakes::Wakes;
+use super::writing::Writing;
 use crate::clock::now;
 use crate::error::ConnectionError;
 use crate::wire::messages::End;
@@ -45,8 +44,7 @@ pub(crate) struct Core {
     busy: u32,
     /// Senders that wait for the output to shrink.
     room: Vec<Waker>,
-    writing: BytesMut,
-    written: usize,
+    writing: Writing,
     /// Calls of ours up to this id may have left.
     left: u32,
     /// Calls of ours up to this id may stand in `writing`.
@@ -78,8 +76,7 @@ impl Core {
             batching: false,
             busy: 0,
             room: Vec::new(),
-            writing: BytesMut::new(),
-            written: 0,
+            writing: Writing::default(),
             left: 0,
             moved: 0,
         }
@@ -89,14 +86,14 @@ impl Core {
     pub(crate) fn flush(&mut self, wakes: &mut Wakes) -> Flushed {
         let mut flushed = Flushed::All;
         loop {
-            if self.written == self.writing.len() && !self.refill() {
+            if self.writing.is_done() && !self.refill() {
                 self.blocked = None;
                 break;
             }
             let Some(writer) = &self.writer else { break };
-            match writer.send(self.writing.get(self.written..).unwrap_or_default()) {
+            match writer.send_parts(self.writing.rest()) {
                 Ok(sent) => {
-                    self.written += sent;
+                    self.writing.sent(sent);
                     self.blocked = None;
                     self.left = self.moved;
                 }
@@ -116,7 +113,7 @@ impl Core {
     /// What cannot leave is dropped. That the peer is gone is for the reader to find out, behind
     /// the last answers; any other error ends the connection, because a part is missing now.
     fn fail(&mut self, error: ConnectionError, wakes: &mut Wakes) {
-        self.written = self.writing.len();
+        self.writing.give_up();
         if !matches!(error, ConnectionError::Closed) {
             self.over.get_or_insert(error);
             wakes.add(self.want());
@@ -207,7 +204,7 @@ impl Core {
 
     /// Takes back those calls of ours that wait for the socket as a whole, which ends them.
     pub(crate) fn withdraw(&mut self, keys: &[Key]) {
-        self.engine.withdraw(keys, &mut self.writing, self.written);
+        self.writing.withdraw(keys, &mut self.engine);
     }
 
     /// Whether frames of this call may have reached the peer.
@@ -301,7 +298,7 @@ impl Core {
 
     /// Whether all output has left this process.
     pub(crate) fn is_flushed(&self) -> bool {
-        self.written == self.writing.len() && self.engine.is_flushed()
+        self.writing.is_done() && self.engine.is_flushed()
     }
 
     fn wake_writers(&mut self, wakes: &mut Wakes) {
@@ -315,12 +312,12 @@ impl Core {
 
     /// Takes what is to be written next; `false` if there is nothing.
     fn refill(&mut self) -> bool {
-        self.recycle();
         if self.engine.is_flushed() {
+            self.writing.recycle();
             return false;
         }
         self.moved = self.engine.last_opened();
-        self.engine.poll_output(&mut self.writing)
+        self.writing.refill(&mut self.engine)
     }
 
     /// Whether more memory is kept for output than an idle connection should have.
@@ -332,23 +329,8 @@ impl Core {
     /// Lets go of the memory for output, if there is none now.
     pub(crate) fn rest(&mut self) {
         if self.is_flushed() {
-            self.recycle();
-            self.writing = BytesMut::new();
+            self.writing = Writing::default();
             self.engine.rest();
         }
     }
-
-    /// Empties the buffer that was written; a very large one is not kept.
-    fn recycle(&mut self) {
-        self.written = 0;
-        if self.writing.capacity() > LARGEST {
-            self.writing = BytesMut::new();
-        } else {
-            self.writing.clear();
-        }
-    }
 }
-
-/// Largest output buffer that is used again, in bytes: two chunks and their headers fit in the
-/// next power of two.
-const LARGEST: usize = 262_144;

@@ -114,7 +114,7 @@ pub(super) const KEEP: usize = 4 * SMALL;
 /// Time without input after which a connection counts as idle, at least, and twice that at most.
 pub(super) const IDLE: Duration = Duration::from_secs(1);
 /// Bytes read at once from a busy one: two chunks.
-const LARGE: usize = 131_072;
+const LARGE: usize = 262_144;
 
 #[cfg(test)]
 mod tests {

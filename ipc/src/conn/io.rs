@@ -77,6 +77,16 @@ impl Writer {
         }
     }
 
+    /// [`Self::send`] of two parts, one behind the other.
+    pub(crate) fn send_parts(&self, parts: [&[u8]; 2]) -> io::Result<usize> {
+        match (self, parts) {
+            (_, [part, []] | [[], part]) => self.send(part),
+            (Self::Socket(socket), parts) => sys::send_parts(socket.as_fd(), parts),
+            #[cfg(any(test, feature = "testing"))]
+            (Self::Memory(_), [part, _]) => self.send(part),
+        }
+    }
+
     /// Ends both directions. The descriptor may live on with those who hold the connection,
     /// but the peer sees the end now.
     pub(crate) fn close(&self) {

@@ -22,6 +22,7 @@ mod task;
 #[cfg(all(test, not(ipc_loom)))]
 mod tests;
 mod wakes;
+mod writing;
 
 use std::task::{Context, Poll, Waker};
 

@@ -9,12 +9,12 @@ use bytes::BytesMut;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
-use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, UnixAddr, sockopt};
+use nix::sys::socket::{self, AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, sockopt};
 use nix::sys::stat::{Mode, SFlag, fchmod, lstat};
 
 #[cfg(test)]
 use super::unix::check;
-use super::unix::{OwnsDescriptor, receive_message, send_now, socket_option};
+use super::unix::{OwnsDescriptor, receive_message, send_now, send_parts_now, socket_option};
 use super::{Identity, Platform, Received};
 
 pub(crate) const PLATFORM: Platform = Platform::Linux;
@@ -185,6 +185,12 @@ fn receive_bytes(fd: BorrowedFd<'_>, buf: &mut BytesMut, flags: libc::c_int) -> 
 #[inline]
 pub(crate) fn send(fd: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
     send_now(fd, bytes, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL)
+}
+
+/// [`send`] of two parts, one behind the other.
+pub(crate) fn send_parts(fd: BorrowedFd<'_>, parts: [&[u8]; 2]) -> io::Result<usize> {
+    let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+    send_parts_now(fd, parts, flags)
 }
 
 /// Who is at the other end, as it was when it connected (SO_PEERCRED) or began to listen.

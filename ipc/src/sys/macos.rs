@@ -13,12 +13,13 @@ use std::sync::{Mutex, PoisonError};
 use bytes::BytesMut;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
-use nix::sys::socket::{self, AddressFamily, SockFlag, SockType};
+use nix::sys::socket::{self, AddressFamily, MsgFlags, SockFlag, SockType};
 use nix::sys::stat::{Mode, umask};
 
 use super::abi::{AuditToken, Credentials, OversizedAddress, descriptors};
 use super::unix::{
-    OwnsDescriptor, adopt, check, receive_message, send_now, set_nonblocking, socket_option,
+    OwnsDescriptor, adopt, check, receive_message, send_now, send_parts_now, set_nonblocking,
+    socket_option,
 };
 use super::{Activated, Identity, Platform, Received};
 
@@ -178,6 +179,11 @@ fn close(fd: RawFd) {
 #[inline]
 pub(crate) fn send(fd: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
     send_now(fd, bytes, libc::MSG_DONTWAIT)
+}
+
+/// [`send`] of two parts, one behind the other.
+pub(crate) fn send_parts(fd: BorrowedFd<'_>, parts: [&[u8]; 2]) -> io::Result<usize> {
+    send_parts_now(fd, parts, MsgFlags::MSG_DONTWAIT)
 }
 
 /// Who is at the other end: user and groups as of connect (LOCAL_PEERCRED), the rest as of now (LOCAL_PEERTOKEN, macOS 11).

@@ -1,7 +1,7 @@
 //! What Linux and macOS share.
 #![expect(unsafe_code, reason = "system calls that nix does not wrap")]
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use bytes::BytesMut;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::socket::{MsgFlags, sendmsg};
 use tokio::io::unix::AsyncFd;
 
 use super::Interest;
@@ -184,6 +185,21 @@ pub(super) fn send_now(fd: BorrowedFd<'_>, bytes: &[u8], flags: libc::c_int) -> 
             Ok(sent) => return Ok(sent),
             Err(_) if Errno::last() == Errno::EINTR => {}
             Err(_) => return Err(io::Error::last_os_error()),
+        }
+    }
+}
+
+/// [`send_now`] of two parts, one behind the other.
+pub(super) fn send_parts_now(
+    fd: BorrowedFd<'_>,
+    parts: [&[u8]; 2],
+    flags: MsgFlags,
+) -> io::Result<usize> {
+    let parts = parts.map(IoSlice::new);
+    loop {
+        match sendmsg::<()>(fd.as_raw_fd(), &parts, &[], flags, None) {
+            Err(Errno::EINTR) => {}
+            sent => return Ok(sent?),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::time::Instant;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use prost::Message;
 
 use super::call::{CallId, Input, Key, Role, State};
@@ -228,12 +228,18 @@ impl<T: Default> Engine<T> {
     }
 
     /// Takes back those calls of ours of which nothing has left, and ends them: the peer will
-    /// never see them. `out` is what was handed over last, and `sent` how much of it has left.
-    pub fn withdraw(&mut self, keys: &[Key], out: &mut BytesMut, sent: usize) {
+    /// never see them. `out` and, behind it, `payload` were handed over last, and `sent` bytes
+    /// of them have left.
+    pub fn withdraw(
+        &mut self,
+        keys: &[Key],
+        (out, payload): (&mut BytesMut, &mut Bytes),
+        sent: usize,
+    ) {
         let calls = keys.iter().filter_map(|key| self.calls.get(*key));
         let open = calls.filter(|call| call.role == Role::Caller && call.state != State::Done);
         let ids = open.map(|call| call.id).collect();
-        for id in self.out.withdraw(&ids, out, sent) {
+        for id in self.out.withdraw(&ids, (out, payload), sent) {
             if let Some(key) = self.calls.find(id) {
                 self.retire(key);
             }

@@ -5,11 +5,12 @@
 
 use std::time::{Duration, Instant};
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 
 use super::assembly::Assembly;
 use super::call::{CallId, Key, Role, Side, State};
 use super::calls::Calls;
+use super::copy::append;
 use super::decoder::Decoder;
 use super::frame::Frame;
 use super::handshake::Established;
@@ -189,12 +190,18 @@ impl<T: Default> Engine<T> {
     /// Moves what should be written next to `out`: all control and whole frames, and one
     /// chunk of a large message. Returns whether there was anything.
     pub fn poll_output(&mut self, out: &mut BytesMut) -> bool {
+        let payload = self.poll_parts(out);
+        append(out, payload.as_deref().unwrap_or_default());
+        payload.is_some()
+    }
+
+    /// [`Self::poll_output`] without a copy of a large chunk: what it returns goes behind `out`.
+    pub fn poll_parts(&mut self, out: &mut BytesMut) -> Option<Bytes> {
         let before = out.len();
         self.out.drain_whole(out);
-        if let Some(key) = self.out.next() {
-            self.turn(key, out);
-        }
-        out.len() > before
+        let key = self.out.next();
+        let payload = key.map_or_else(Bytes::new, |key| self.turn(key, out));
+        (out.len() > before).then_some(payload)
     }
 
     /// A call that has become writable: all it had waiting was handed over.
@@ -250,17 +257,18 @@ impl<T: Default> Engine<T> {
             && !std::mem::replace(&mut self.out.pressed, true)
     }
 
-    fn turn(&mut self, key: Key, out: &mut BytesMut) {
+    /// Writes one frame of a call; the payload is left to be written behind it, if it is large.
+    fn turn(&mut self, key: Key, out: &mut BytesMut) -> Bytes {
         let chunk = self.chunk();
         let Some(call) = self.calls.get_mut(key) else {
-            return;
+            return Bytes::new();
         };
         call.send.listed = false;
         if call.state == State::Done {
-            return;
+            return Bytes::new();
         }
         let Some(turn) = call.send.turn(call.id, chunk, out) else {
-            return;
+            return Bytes::new();
         };
         if turn.ready {
             call.send.listed = true;
@@ -272,6 +280,7 @@ impl<T: Default> Engine<T> {
         if turn.ended {
             self.ended(key);
         }
+        turn.payload
     }
 
     /// The largest payload we put in one frame.
@@ -341,4 +350,4 @@ impl<T: Default> Engine<T> {
 /// Control bytes from which on they are better written than added to.
 const PRESSED: usize = 32_768;
 /// Our largest chunk: a small call never waits behind more than this (PROTOCOL.md#chunks).
-const CHUNK: usize = 65_536;
+const CHUNK: usize = 131_072;

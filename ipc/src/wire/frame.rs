@@ -4,6 +4,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use prost::Message;
 
 use super::call::CallId;
+use super::copy::append;
 use super::decoder::RawFrame;
 use super::header::{Flags, HEADER_LEN, Header, Kind};
 use super::messages::{CallHead, Cancel, Confirm, Credit, End, GoAway, Hello, Ping, Welcome};
@@ -144,9 +145,16 @@ pub(crate) fn put_message<M: Message>(out: &mut BytesMut, head: Head, message: &
     });
 }
 
+/// Appends the header of one frame whose payload, `len` bytes, comes behind it.
+pub(crate) fn put_header(out: &mut BytesMut, head: Head, len: usize) {
+    let raw = head.call.map_or(0, CallId::get);
+    let len = u32::try_from(len).unwrap_or(u32::MAX);
+    out.put_slice(&Header::new(head.kind, raw, head.flags, len).to_bytes());
+}
+
 /// Appends one frame whose payload is `bytes`.
 pub(crate) fn put_bytes(out: &mut BytesMut, head: Head, bytes: &[u8]) {
-    put_with(out, head, bytes.len(), |out| out.put_slice(bytes));
+    put_with(out, head, bytes.len(), |out| append(out, bytes));
 }
 
 /// Appends one frame whose payload `write` makes; the length in the header is what
@@ -159,9 +167,7 @@ pub(crate) fn put_with(
 ) {
     out.reserve(HEADER_LEN.saturating_add(expected));
     let start = out.len();
-    let raw = head.call.map_or(0, CallId::get);
-    let len = u32::try_from(expected).unwrap_or(u32::MAX);
-    out.put_slice(&Header::new(head.kind, raw, head.flags, len).to_bytes());
+    put_header(out, head, expected);
     let body = out.len();
     write(out);
     let written = out.len().saturating_sub(body);

@@ -20,6 +20,7 @@ mod violation;
 mod assembly;
 mod call;
 mod calls;
+mod copy;
 mod credit;
 mod receive;
 mod send;

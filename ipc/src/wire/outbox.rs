@@ -8,6 +8,7 @@ use prost::Message;
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
 
 use super::call::{CallId, Key};
+use super::copy::append;
 use super::frame::{Head, put_message};
 use super::header::{HEADER_LEN, Header, Kind};
 use super::messages::GoAway;
@@ -64,7 +65,7 @@ impl Body<'_> {
     pub(crate) fn put(&self, out: &mut BytesMut) {
         match self {
             Self::Write(_, message) => message.write(out),
-            Self::Bytes(bytes) => out.extend_from_slice(bytes),
+            Self::Bytes(bytes) => append(out, bytes),
         }
     }
 
@@ -148,11 +149,11 @@ impl Outbox {
     }
 
     /// Takes back the frames of those calls of which none has left, and says which these are.
-    /// The first `sent` bytes of `out`, which was handed over, have.
+    /// The first `sent` bytes of `out`, which was handed over, have; `payload` stands behind it.
     pub(crate) fn withdraw(
         &mut self,
         calls: &BTreeSet<CallId>,
-        out: &mut BytesMut,
+        (out, payload): (&mut BytesMut, &mut Bytes),
         sent: usize,
     ) -> BTreeSet<CallId> {
         let frames = unsent(&self.data, 0).chain(unsent(out, sent));
@@ -163,7 +164,9 @@ impl Outbox {
             .collect::<BTreeSet<_>>();
         if !unseen.is_empty() {
             remove(&mut self.data, 0, &unseen);
-            remove(out, sent, &unseen);
+            if remove(out, sent, &unseen) {
+                payload.clear();
+            }
         }
         unseen
     }
@@ -230,12 +233,14 @@ impl Unsent<'_> {
 }
 
 /// Closes the gaps that the frames of these calls leave; nothing in front of them is moved.
-fn remove(buffer: &mut BytesMut, sent: usize, calls: &BTreeSet<CallId>) {
+/// Says whether the last frame is gone.
+fn remove(buffer: &mut BytesMut, sent: usize, calls: &BTreeSet<CallId>) -> bool {
     let goes = |frame: &Unsent<'_>| frame.call().is_some_and(|id| calls.contains(&id));
     let frames = unsent(buffer, sent).map(|frame| (frame.start, frame.bytes.len(), goes(&frame)));
-    let mut end = None;
+    let (mut end, mut last) = (None, false);
     for (start, len, goes) in frames.collect::<Vec<_>>() {
         let to = *end.get_or_insert(start);
+        last = goes;
         if goes {
             continue;
         }
@@ -247,16 +252,18 @@ fn remove(buffer: &mut BytesMut, sent: usize, calls: &BTreeSet<CallId>) {
     if let Some(end) = end {
         buffer.truncate(end);
     }
+    last
 }
 
-/// The frames in a buffer that begin behind the first `sent` bytes.
+/// The frames in a buffer that begin behind the first `sent` bytes. The payload of the last one
+/// may stand elsewhere.
 fn unsent(buffer: &BytesMut, sent: usize) -> impl Iterator<Item = Unsent<'_>> {
     let mut start = 0_usize;
     let frames = std::iter::from_fn(move || {
         let rest = buffer.get(start..)?;
         let header = Header::parse(rest.first_chunk::<HEADER_LEN>()?);
         let len = usize::try_from(header.len).unwrap_or(usize::MAX);
-        let bytes = rest.get(..len.saturating_add(HEADER_LEN))?;
+        let bytes = rest.get(..len.saturating_add(HEADER_LEN)).unwrap_or(rest);
         let frame = Unsent {
             start,
             header,

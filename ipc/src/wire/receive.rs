@@ -2,6 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 
+use super::copy::append;
 use super::credit::{Window, cost};
 use super::violation::Violation;
 
@@ -109,10 +110,10 @@ impl Partial {
         if len > self.bytes.capacity()
             && let Some(mut large) = spare.take_if(fits)
         {
-            large.extend_from_slice(&self.bytes);
+            append(&mut large, &self.bytes);
             self.bytes = large;
         }
-        self.bytes.extend_from_slice(chunk);
+        append(&mut self.bytes, chunk);
     }
 }
 

@@ -6,7 +6,7 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use super::call::CallId;
 use super::credit::{Allowance, cost};
-use super::frame::{Head, put_bytes};
+use super::frame::{Head, put_bytes, put_header};
 use super::header::{Flags, Kind};
 
 /// What one call has still to send, in order.
@@ -40,8 +40,10 @@ enum Waiting {
 }
 
 /// What one turn did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Turn {
+    /// The payload of the frame, if it is large; only its header was written then.
+    pub(crate) payload: Bytes,
     /// The frame ended our direction.
     pub(crate) ended: bool,
     /// Nothing waits any more.
@@ -109,6 +111,7 @@ impl SendHalf {
             return None;
         }
         let waiting = &mut self.queue.as_mut()?.waiting;
+        let mut payload = Bytes::new();
         let (whole, ended) = match waiting.front_mut()? {
             Waiting::End(payload) => {
                 put_bytes(out, Head::call(Kind::End, id, Flags::NONE), payload);
@@ -125,9 +128,14 @@ impl SendHalf {
                 let flags = Flags::NONE
                     .with(Flags::MORE, !whole)
                     .with(Flags::END, ended);
-                let part = rest.get(..len).unwrap_or_default();
-                put_bytes(out, Head::call(Kind::Message, id, flags), part);
-                rest.advance(len);
+                let head = Head::call(Kind::Message, id, flags);
+                if len > COPIED {
+                    put_header(out, head, len);
+                    payload = rest.split_to(len);
+                } else {
+                    put_bytes(out, head, rest.get(..len).unwrap_or_default());
+                    rest.advance(len);
+                }
                 (whole, ended)
             }
         };
@@ -135,9 +143,13 @@ impl SendHalf {
             waiting.pop_front();
         }
         Some(Turn {
+            payload,
             ended,
             idle: self.is_idle(),
             ready: self.ready(),
         })
     }
 }
+
+/// A payload up to this size is copied behind its header: a second part of a write costs more.
+const COPIED: usize = 8_192;

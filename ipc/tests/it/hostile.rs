@@ -67,7 +67,7 @@ fn frames_that_break_the_rules_close_their_connection_alone() {
         ),
         (
             TOO_LARGE,
-            Header::new(Kind::Unknown(99), 0, none, 65_537)
+            Header::new(Kind::Unknown(99), 0, none, 131_073)
                 .to_bytes()
                 .into(),
         ),
@@ -113,7 +113,7 @@ fn more_than_the_credit_is_told() {
     breaks(&host, Violation::CreditOverrun, |peer| {
         peer.send(&open(1, DEAF));
         let payload = vec![0; 60_000];
-        for _ in 0..5 {
+        for _ in 0..18 {
             peer.frame(Kind::Message, 1, Flags::NONE, &payload);
         }
     });

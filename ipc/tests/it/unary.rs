@@ -38,9 +38,11 @@ async fn messages_of_every_size_come_back_whole() {
         4_095,
         65_500,
         65_536,
-        65_537,
-        262_144,
+        131_000,
+        131_072,
+        131_073,
         1 << 20,
+        1_100_000,
         4_194_000,
     ] {
         let sent = text(&"x".repeat(size));

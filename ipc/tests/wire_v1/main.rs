@@ -121,8 +121,10 @@ fn service() -> ServiceInfo {
 }
 
 fn local(software: &str) -> Local {
+    let mut limits = Limits::default();
+    (limits.max_frame, limits.initial_credit) = (65_536, 262_144);
     Local {
-        limits: Limits::default(),
+        limits,
         services: vec![service()],
         software: software.into(),
     }

@@ -13,7 +13,7 @@ fn checks_are_made_in_order() {
     // ORD-1 KND-1
     let none = Flags::NONE;
     let garbage = &[0xff][..];
-    let mut long = Header::new(Kind::Unknown(99), 0, none, 65_537);
+    let mut long = Header::new(Kind::Unknown(99), 0, none, 131_073);
     long.descriptors = 1;
     let violation = Rig::accepting().refuses(long.to_bytes());
     assert!(matches!(violation, Violation::FrameTooLarge { .. }));

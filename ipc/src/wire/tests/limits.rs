@@ -8,17 +8,17 @@ use super::*;
 fn an_oversized_header_is_refused_before_its_payload() {
     // HDR-2 HDR-3
     let mut rig = Rig::accepting();
-    let header = Header::new(Kind::Message, 1, Flags::NONE, 65_537);
+    let header = Header::new(Kind::Message, 1, Flags::NONE, 131_073);
     let violation = rig.refuses(header.to_bytes());
     assert_eq!(
         violation,
         Violation::FrameTooLarge {
-            len: 65_537,
-            limit: 65_536
+            len: 131_073,
+            limit: 131_072
         }
     );
     let mut rig = Rig::accepting();
-    rig.hear(Header::new(Kind::Message, 1, Flags::NONE, 65_536).to_bytes())
+    rig.hear(Header::new(Kind::Message, 1, Flags::NONE, 131_072).to_bytes())
         .unwrap();
     assert!(
         rig.input.capacity() < 1_024,

@@ -52,15 +52,17 @@ fn chunks_of_large_messages_take_turns() {
 }
 
 #[test]
-fn no_chunk_is_larger_than_65536_even_for_a_peer_that_takes_more() {
+fn no_chunk_is_larger_than_131072_even_for_a_peer_that_takes_more() {
     // CHK-3 HDR-1
-    let mut rig = Rig::new(Side::Connecting, |_, theirs| theirs.max_frame = 1 << 20);
-    rig.open(Some(200_000), true);
+    let mut rig = Rig::new(Side::Connecting, |_, theirs| {
+        (theirs.max_frame, theirs.initial_credit) = (1 << 20, 1 << 20);
+    });
+    rig.open(Some(300_000), true);
     let said = rig.says();
-    assert_eq!(said.len(), 5, "{:?}", names(&said));
+    assert_eq!(said.len(), 4, "{:?}", names(&said));
     for frame in said {
         if let Frame::Message { payload, .. } = frame {
-            assert!(payload.len() <= 65_536);
+            assert!(payload.len() <= 131_072);
         }
     }
 }

@@ -164,7 +164,7 @@ fn calls_that_are_taken_back_leave_what_precedes_them_in_its_place() {
     let place = out.as_ptr();
     // The first has begun to leave.
     let keys = [queued[1], handed[3], handed[0], handed[1]];
-    rig.engine.withdraw(&keys, &mut out, 1);
+    rig.engine.withdraw(&keys, (&mut out, &mut Bytes::new()), 1);
     assert_eq!(out.as_ptr(), place, "rebuilt");
     let done = |key| rig.engine.is_done(key);
     assert_eq!(handed.map(done), [false, true, false, true, false]);
@@ -172,4 +172,23 @@ fn calls_that_are_taken_back_leave_what_precedes_them_in_its_place() {
     let left = names(&frames(out));
     assert_eq!(left, ["call 1 end", "call 5 end", "call 9 end"]);
     assert_eq!(names(&rig.says()), ["call 11 end", "call 15 end"]);
+}
+
+#[test]
+fn a_call_that_is_taken_back_takes_the_chunk_behind_the_frames_with_it() {
+    for withdrawn in [0, 1] {
+        let mut rig = Rig::connecting();
+        let keys = [rig.open(Some(3_000), true), rig.open(Some(100_000), true)];
+        let mut out = BytesMut::new();
+        let mut chunk = rig.engine.poll_parts(&mut out).unwrap();
+        assert_eq!(chunk.len(), 65_536);
+        rig.engine
+            .withdraw(&keys[withdrawn..=withdrawn], (&mut out, &mut chunk), 0);
+        out.extend_from_slice(&chunk);
+        let left: &[_] = match withdrawn {
+            0 => &["call 3", "message 3 more"],
+            _ => &["call 1 end"],
+        };
+        assert_eq!(names(&frames(out)), left);
+    }
 }
