@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use prost::Message;
 use tokio::sync::SemaphorePermit;
 use tokio::time::timeout_at;
@@ -17,8 +17,19 @@ use crate::method::{Method, Shape};
 use crate::pool::{LARGE, Pool};
 use crate::status::{Code, Status};
 use crate::sync::Arc;
+use crate::sys::Pieces;
 use crate::wire::messages::CallHead;
 use crate::wire::{Body, Encode, Open, Whole};
+
+impl<M: Message> Encode for M {
+    fn size(&self) -> usize {
+        self.encoded_len()
+    }
+
+    fn write(&self, out: &mut BytesMut) {
+        self.encode_raw(&mut Pieces(out));
+    }
+}
 
 /// What a caller may choose for one call.
 #[derive(Clone, Debug, Default)]

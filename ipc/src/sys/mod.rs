@@ -6,6 +6,7 @@ mod abi;
 mod linux;
 #[cfg(target_vendor = "apple")]
 mod macos;
+mod pieces;
 #[cfg(target_os = "linux")]
 mod systemd;
 mod unix;
@@ -32,6 +33,7 @@ pub(crate) use os::{
 };
 #[cfg(test)]
 pub(crate) use os::{LONGEST_ADDRESS, as_user, bind_longest};
+pub(crate) use pieces::Pieces;
 #[cfg(target_os = "linux")]
 use systemd as activation;
 pub(crate) use unix::{own_uid, poll, raise_descriptor_limit, random, readable, writable};

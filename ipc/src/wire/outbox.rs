@@ -4,7 +4,6 @@ use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 
 use bytes::{Bytes, BytesMut};
-use prost::Message;
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
 
 use super::call::{CallId, Key};
@@ -19,16 +18,6 @@ pub trait Encode: Send + Sync {
     fn size(&self) -> usize;
     /// Appends it.
     fn write(&self, out: &mut BytesMut);
-}
-
-impl<M: Message> Encode for M {
-    fn size(&self) -> usize {
-        self.encoded_len()
-    }
-
-    fn write(&self, out: &mut BytesMut) {
-        self.encode_raw(out);
-    }
 }
 
 /// A message on its way out.
