@@ -162,7 +162,7 @@ async fn within<T>(deadline: Instant, step: impl Future<Output = T>) -> Result<T
 
 async fn read(reader: &Reader, input: &mut BytesMut) -> Result<(), ConnectionError> {
     input.reserve(1024);
-    let read = poll_fn(|cx| reader.poll_first(cx, input)).await?;
+    let read = poll_fn(|cx| reader.poll_read(cx, |reader| reader.try_first(input))).await?;
     heard(read, input)
 }
 

@@ -7,11 +7,14 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 
 use super::io::{Read, Reader};
+use crate::wire::Target;
 
 /// The buffer that one connection reads into.
 #[derive(Debug)]
 pub(super) struct Input {
     pub(super) bytes: BytesMut,
+    /// The message that the next bytes belong to.
+    pub(super) target: Option<Target>,
     /// Bytes to read at once next time; grows with what comes and shrinks again.
     appetite: usize,
     /// The most room that the buffer was seen to have since it was last let go.
@@ -27,6 +30,7 @@ impl Input {
         Self {
             widest: bytes.capacity(),
             bytes,
+            target: None,
             appetite: SMALL,
             rest_at: None,
             fed: false,
@@ -39,16 +43,15 @@ impl Input {
         reader: &Reader,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<Read>> {
-        self.make_room();
-        let read = reader.poll_read(cx, &mut self.bytes);
-        if let Poll::Ready(Ok(read)) = &read {
-            self.digest(*read);
-        }
-        read
+        reader.poll_read(cx, |reader| self.try_read(reader))
     }
 
     /// Reads once, without waiting.
     pub(super) fn try_read(&mut self, reader: &Reader) -> io::Result<Read> {
+        if let Some(target) = &mut self.target {
+            self.bytes.reserve(SMALL);
+            return reader.try_fill(target, &mut self.bytes, SMALL);
+        }
         self.make_room();
         let read = reader.try_read(&mut self.bytes)?;
         if read != Read::Empty {
@@ -101,7 +104,9 @@ impl Input {
             return false;
         }
         if self.bytes.is_empty() {
+            let target = self.target.take();
             *self = Self::new(BytesMut::new());
+            self.target = target;
         }
         true
     }

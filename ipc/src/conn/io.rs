@@ -11,7 +11,8 @@ use tokio::io::unix::AsyncFd;
 #[cfg(any(test, feature = "testing"))]
 use super::memory::MemoryEnd;
 use crate::sync::Arc;
-use crate::sys;
+use crate::sys::{self, Received};
+use crate::wire::Target;
 
 /// The writing side, shared by all who call.
 #[derive(Debug)]
@@ -130,71 +131,84 @@ impl Writable {
 }
 
 impl Reader {
-    /// Reads once into the spare room of `buffer`, waiting for the first byte.
+    /// Reads once, by `read`, which is one of the others here, waiting for the first byte.
     pub(crate) fn poll_read(
         &self,
         cx: &mut Context<'_>,
-        buffer: &mut BytesMut,
+        mut read: impl FnMut(&Self) -> io::Result<Read>,
     ) -> Poll<io::Result<Read>> {
-        match self {
-            Self::Socket { socket, refuses } => poll_socket(socket, cx, buffer, *refuses),
-            #[cfg(any(test, feature = "testing"))]
-            Self::Memory(end) => end.poll_read(cx, buffer).map(Ok),
+        loop {
+            let mut guard = match self {
+                Self::Socket { socket, .. } => ready!(socket.poll_read_ready(cx))?,
+                #[cfg(any(test, feature = "testing"))]
+                Self::Memory(end) => return end.poll_readable(cx).map(|()| read(self)),
+            };
+            let read = read(self)?;
+            if matches!(read, Read::Drained | Read::Empty) {
+                guard.clear_ready();
+            }
+            if read != Read::Empty {
+                return Poll::Ready(Ok(read));
+            }
         }
     }
 
-    /// Reads once, without waiting.
+    /// Reads once into the spare room of `buffer`, without waiting.
     pub(crate) fn try_read(&self, buffer: &mut BytesMut) -> io::Result<Read> {
         match self {
             Self::Socket { socket, refuses } => receive(socket.get_ref(), buffer, *refuses),
             #[cfg(any(test, feature = "testing"))]
-            Self::Memory(end) => Ok(end.try_read(buffer)),
+            Self::Memory(end) => Ok(end.try_read(buffer, usize::MAX)),
         }
     }
 
-    /// [`Self::poll_read`] in a handshake: the peer may have attached descriptors before the
+    /// [`Self::try_read`] in a handshake: the peer may have attached descriptors before the
     /// kernel was told to refuse them. What comes behind the handshake is younger.
-    pub(crate) fn poll_first(
-        &self,
-        cx: &mut Context<'_>,
-        buffer: &mut BytesMut,
-    ) -> Poll<io::Result<Read>> {
+    pub(crate) fn try_first(&self, buffer: &mut BytesMut) -> io::Result<Read> {
         match self {
-            Self::Socket { socket, .. } => poll_socket(socket, cx, buffer, false),
+            Self::Socket { socket, .. } => receive(socket.get_ref(), buffer, false),
             #[cfg(any(test, feature = "testing"))]
-            Self::Memory(end) => end.poll_read(cx, buffer).map(Ok),
+            Self::Memory(end) => Ok(end.try_read(buffer, usize::MAX)),
+        }
+    }
+
+    /// [`Self::try_read`] of the rest of a chunk, and up to `ahead` bytes behind it into `buffer`.
+    pub(crate) fn try_fill(
+        &self,
+        target: &mut Target,
+        buffer: &mut BytesMut,
+        ahead: usize,
+    ) -> io::Result<Read> {
+        let left = target.left();
+        match self {
+            Self::Socket { socket, .. } => {
+                let room = left.saturating_add(ahead);
+                judge(room, || {
+                    let into = [(&mut target.bytes, left), (&mut *buffer, ahead)];
+                    sys::receive_parts(socket.get_ref().as_fd(), into)
+                })
+            }
+            #[cfg(any(test, feature = "testing"))]
+            Self::Memory(end) => Ok(end.try_read(&mut target.bytes, left)),
         }
     }
 }
 
-fn poll_socket(
-    socket: &AsyncFd<Arc<OwnedFd>>,
-    cx: &mut Context<'_>,
-    buffer: &mut BytesMut,
-    refuses: bool,
-) -> Poll<io::Result<Read>> {
-    loop {
-        let mut guard = ready!(socket.poll_read_ready(cx))?;
-        let read = receive(guard.get_inner(), buffer, refuses)?;
-        if matches!(read, Read::Drained | Read::Empty) {
-            guard.clear_ready();
-        }
-        if read != Read::Empty {
-            return Poll::Ready(Ok(read));
-        }
-    }
-}
-
-/// A read that leaves room has drained the socket: a Unix stream read stops early only
-/// where descriptors are attached (unix_stream_read_generic), and those end the connection.
+/// Reads once into the spare room of `buffer`, without waiting.
 pub(crate) fn receive(
     socket: &Arc<OwnedFd>,
     buffer: &mut BytesMut,
     refuses: bool,
 ) -> io::Result<Read> {
     let room = buffer.capacity() - buffer.len();
+    judge(room, || sys::receive(socket.as_fd(), buffer, refuses))
+}
+
+/// A read that leaves room has drained the socket: a Unix stream read stops early only
+/// where descriptors are attached (unix_stream_read_generic), and those end the connection.
+fn judge(room: usize, mut receive: impl FnMut() -> io::Result<Received>) -> io::Result<Read> {
     loop {
-        return match sys::receive(socket.as_fd(), buffer, refuses) {
+        return match receive() {
             Ok(received) if received.stray_descriptors => Ok(Read::Descriptors),
             Ok(received) if received.bytes == 0 => Ok(Read::Eof),
             Ok(received) if received.bytes < room => Ok(Read::Drained),
@@ -219,7 +233,8 @@ mod tests {
         let refuses = false;
         let reader = Reader::Socket { socket, refuses };
         let mut buffer = BytesMut::with_capacity(64);
-        let read = std::future::poll_fn(|cx| reader.poll_read(cx, &mut buffer)).await;
+        let mut read = |reader: &Reader| reader.try_read(&mut buffer);
+        let read = std::future::poll_fn(|cx| reader.poll_read(cx, &mut read)).await;
         assert_eq!(read.unwrap(), Read::Descriptors);
     }
 }

@@ -72,24 +72,24 @@ impl MemoryEnd {
         Ok(len)
     }
 
-    pub(crate) fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut BytesMut) -> Poll<Read> {
+    pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut pipe = lock(&self.incoming);
         if pipe.bytes.is_empty() && !pipe.closed {
             pipe.reader = Some(cx.waker().clone());
             return Poll::Pending;
         }
-        drop(pipe);
-        Poll::Ready(self.try_read(buffer))
+        Poll::Ready(())
     }
 
-    /// Reads what is there; who waits to read goes on waiting if that is nothing.
-    pub(crate) fn try_read(&self, buffer: &mut BytesMut) -> Read {
+    /// Reads what is there, and `most` bytes at most; who waits to read goes on waiting if that is
+    /// nothing.
+    pub(crate) fn try_read(&self, buffer: &mut BytesMut, most: usize) -> Read {
         let mut pipe = lock(&self.incoming);
         if pipe.bytes.is_empty() {
             return if pipe.closed { Read::Eof } else { Read::Empty };
         }
         let room = buffer.capacity() - buffer.len();
-        let len = pipe.step().min(room).min(pipe.bytes.len());
+        let len = pipe.step().min(room).min(most).min(pipe.bytes.len());
         buffer.extend(pipe.bytes.drain(..len));
         let waker = pipe.writer.take();
         let drained = pipe.bytes.is_empty();

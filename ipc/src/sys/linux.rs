@@ -149,10 +149,18 @@ pub(crate) fn receive(
             stray_descriptors: false,
         });
     }
+    receive_parts(fd, [(buf, usize::MAX)])
+}
+
+/// [`receive`] into several buffers, one behind the other, and no more than the number that stands with each.
+pub(crate) fn receive_parts<const N: usize>(
+    fd: BorrowedFd<'_>,
+    into: [(&mut BytesMut, usize); N],
+) -> io::Result<Received> {
     // Without room for control data the kernel drops descriptors itself and says so (net/core/scm.c scm_detach_fds).
     let message = receive_message(
         fd,
-        buf,
+        into,
         &mut [],
         libc::MSG_DONTWAIT | libc::MSG_CMSG_CLOEXEC,
     )?;

@@ -149,8 +149,16 @@ pub(crate) fn receive(
     buf: &mut BytesMut,
     _refused: bool,
 ) -> io::Result<Received> {
+    receive_parts(fd, [(buf, usize::MAX)])
+}
+
+/// [`receive`] into several buffers, one behind the other, and no more than the number that stands with each.
+pub(crate) fn receive_parts<const N: usize>(
+    fd: BorrowedFd<'_>,
+    into: [(&mut BytesMut, usize); N],
+) -> io::Result<Received> {
     let mut control = [0; CONTROL_WORDS];
-    let message = receive_message(fd, buf, &mut control, libc::MSG_DONTWAIT)?;
+    let message = receive_message(fd, into, &mut control, libc::MSG_DONTWAIT)?;
     if message.control_bytes == 0 && message.flags & libc::MSG_CTRUNC == 0 {
         return Ok(Received {
             bytes: message.bytes,

@@ -29,7 +29,7 @@ pub(crate) use os::socket_pair;
 pub(crate) use os::{
     ACCEPTED_INHERIT_BUFFERS, ADMIN_GROUPS, DIRECTORY, DirectoryWatch, EINVAL_BLAMES_THE_CLIENT,
     PLATFORM, SYSTEM_GROUPS, SYSTEM_LINKS, accept, bind, connect, console_user, identity, receive,
-    refuse_descriptors, send, send_parts, stream_socket, user_directory,
+    receive_parts, refuse_descriptors, send, send_parts, stream_socket, user_directory,
 };
 #[cfg(test)]
 pub(crate) use os::{LONGEST_ADDRESS, as_user, bind_longest};

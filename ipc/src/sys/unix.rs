@@ -108,28 +108,31 @@ pub(super) struct Message {
     pub(super) control_bytes: usize,
 }
 
-/// Receives into the spare capacity of `buf`. An empty `control` asks for no control data.
-pub(super) fn receive_message(
+/// Receives into the spare capacity of the buffers, one behind the other, and no more than the number that stands with
+/// each. An empty `control` asks for no control data.
+pub(super) fn receive_message<const N: usize>(
     fd: BorrowedFd<'_>,
-    buf: &mut BytesMut,
+    mut into: [(&mut BytesMut, usize); N],
     control: &mut [u32],
     flags: libc::c_int,
 ) -> io::Result<Message> {
-    let spare = buf.spare_capacity_mut();
-    let mut part = libc::iovec {
-        iov_base: spare.as_mut_ptr().cast(),
-        iov_len: spare.len(),
-    };
+    let mut parts = into.each_mut().map(|(buf, most)| {
+        let spare = buf.spare_capacity_mut();
+        libc::iovec {
+            iov_base: spare.as_mut_ptr().cast(),
+            iov_len: spare.len().min(*most),
+        }
+    });
     // SAFETY: `msghdr` holds integers and pointers only; all-zero bytes are a valid one.
     let mut message: libc::msghdr = unsafe { MaybeUninit::zeroed().assume_init() };
-    message.msg_iov = &raw mut part;
-    message.msg_iovlen = 1;
+    message.msg_iov = parts.as_mut_ptr();
+    message.msg_iovlen = N as _;
     if !control.is_empty() {
         message.msg_control = control.as_mut_ptr().cast();
         message.msg_controllen = size_of_val(control) as _;
     }
     let bytes = loop {
-        // SAFETY: `fd` is open; `message` points at `part` and `control`, which point at writable memory of the lengths they tell.
+        // SAFETY: `fd` is open; `message` points at `parts` and `control`, which point at writable memory of the lengths they tell.
         let rc = unsafe { libc::recvmsg(fd.as_raw_fd(), &raw mut message, flags) };
         match usize::try_from(rc) {
             Ok(bytes) => break bytes,
@@ -137,9 +140,14 @@ pub(super) fn receive_message(
             Err(_) => return Err(io::Error::last_os_error()),
         }
     };
-    let len = buf.len() + bytes;
-    // SAFETY: the kernel wrote `bytes` bytes at the start of the spare capacity, and no more than fit.
-    unsafe { buf.set_len(len) };
+    let mut left = bytes;
+    for ((buf, _), part) in into.iter_mut().zip(&parts) {
+        let written = left.min(part.iov_len);
+        let len = buf.len() + written;
+        // SAFETY: the kernel fills one part before the next, from the start of the spare capacity, and no more than fits.
+        unsafe { buf.set_len(len) };
+        left -= written;
+    }
     Ok(Message {
         bytes,
         flags: message.msg_flags,
@@ -228,7 +236,9 @@ mod tests {
 
     use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 
-    use super::super::{Received, receive, refuse_descriptors, send, socket_pair};
+    use super::super::{
+        Received, receive, receive_parts, refuse_descriptors, send, send_parts, socket_pair,
+    };
     use super::*;
 
     fn plain(bytes: usize) -> Received {
@@ -270,6 +280,18 @@ mod tests {
             plain(room)
         );
         assert_eq!((buffer.len(), buffer.capacity()), (room, room));
+    }
+
+    #[test]
+    fn one_buffer_is_filled_before_the_next() {
+        let (left, right) = socket_pair().unwrap();
+        send_parts(left.as_fd(), [&b"hel"[..], b"lo world"]).unwrap();
+        let [mut one, mut two] = [(); 2].map(|()| BytesMut::with_capacity(64));
+        let received = receive_parts(right.as_fd(), [(&mut one, 5), (&mut two, 3)]);
+        assert_eq!(received.unwrap(), plain(8));
+        assert_eq!((&one[..], &two[..]), (&b"hello"[..], &b" wo"[..]));
+        let received = receive_parts(right.as_fd(), [(&mut one, 5), (&mut two, 3)]);
+        assert_eq!((received.unwrap(), &one[5..]), (plain(3), &b"rld"[..]));
     }
 
     #[test]

@@ -71,6 +71,11 @@ impl Window {
         self.outstanding
     }
 
+    /// Whether the peer may send as much.
+    pub(crate) const fn allows(&self, cost: u32) -> bool {
+        cost <= self.outstanding
+    }
+
     /// Counts a frame that arrived.
     pub(crate) fn arrived(&mut self, cost: u32) -> Result<(), Violation> {
         let left = self.outstanding.checked_sub(cost);

@@ -12,6 +12,7 @@ use super::call::{CallId, Key, Role, Side, State};
 use super::calls::Calls;
 use super::copy::append;
 use super::decoder::Decoder;
+use super::filling::Filling;
 use super::frame::Frame;
 use super::handshake::Established;
 use super::messages::{CallHead, DEADLINE_EXCEEDED, End, GoAway, PeerLimits};
@@ -78,6 +79,7 @@ pub struct Engine<T> {
     pub(crate) going_away: bool,
     pub(crate) peer_going_away: Option<u32>,
     decoder: Decoder,
+    pub(crate) filling: Option<Filling>,
     frame_due: Option<Instant>,
     pub(crate) assembly: Assembly,
     pub(crate) spare: Option<BytesMut>,
@@ -99,6 +101,7 @@ impl<T: Default> Engine<T> {
             going_away: false,
             peer_going_away: None,
             decoder: Decoder::new(limits.max_frame),
+            filling: None,
             frame_due: None,
             assembly: Assembly::new(limits.max_assembling),
             spare: None,
@@ -120,20 +123,36 @@ impl<T: Default> Engine<T> {
             if !buffer.is_empty() && self.is_pressed() {
                 return Ok(Some(Event::Backlog));
             }
-            let Some(raw) = self.decoder.decode(buffer)? else {
+            let Some(event) = self.take_frame(buffer, now)? else {
                 break;
             };
             self.frame_due = None;
-            if let Some(event) = self.on_frame(Frame::parse(raw)?, now)? {
-                return Ok(Some(event));
+            if event.is_some() {
+                return Ok(event);
             }
         }
-        if buffer.is_empty() {
+        if buffer.is_empty() && self.filling.is_none() {
             self.frame_due = None;
         } else if self.frame_due.is_none() {
             self.frame_due = now.checked_add(self.ours.frame);
         }
         Ok(None)
+    }
+
+    /// Takes the next frame, and says what it did; `None` means more bytes are needed.
+    fn take_frame(
+        &mut self,
+        buffer: &mut BytesMut,
+        now: Instant,
+    ) -> Result<Option<Option<Event>>, Violation> {
+        if self.filling.is_none() {
+            if let Some(raw) = self.decoder.decode(buffer)? {
+                return self.on_frame(Frame::parse(raw)?, now).map(Some);
+            }
+            self.begin_filling(buffer);
+        }
+        let filled = self.fill(buffer);
+        filled.map(|filled| self.on_filled(filled)).transpose()
     }
 
     /// What the end of the input means.
@@ -142,7 +161,7 @@ impl<T: Default> Engine<T> {
     ///
     /// [`Violation::Truncated`] if bytes of an unfinished frame are left.
     pub fn handle_eof(&self, buffer: &BytesMut) -> Result<(), Violation> {
-        if buffer.is_empty() {
+        if buffer.is_empty() && self.filling.is_none() {
             Ok(())
         } else {
             Err(Violation::Truncated)

@@ -12,7 +12,7 @@ use super::header::{Flags, Kind};
 use super::messages::{
     CallHead, Credit, DEADLINE_EXCEEDED, End, Ping, RESOURCE_EXHAUSTED, check_metadata,
 };
-use super::receive::ReceiveHalf;
+use super::receive::{ReceiveHalf, Whole};
 use super::send::SendHalf;
 use super::violation::Violation;
 
@@ -159,6 +159,16 @@ impl<T: Default> Engine<T> {
         };
         let max = self.ours.max_message;
         let whole = call.receive.message(payload, more, max, &mut self.spare)?;
+        self.on_part(key, whole, end)
+    }
+
+    /// A frame was added to a message, or was one.
+    pub(crate) fn on_part(
+        &mut self,
+        key: Key,
+        whole: Option<Whole>,
+        end: bool,
+    ) -> Result<Option<Event>, Violation> {
         match whole {
             Some(_) => self.assembled(key),
             None => self.give_credit(key)?,
@@ -200,7 +210,7 @@ impl<T: Default> Engine<T> {
     }
 
     /// Applies a frame to the state of its call; `None` if the call is over.
-    fn step(&mut self, id: CallId, input: Input) -> Result<Option<Key>, Violation> {
+    pub(crate) fn step(&mut self, id: CallId, input: Input) -> Result<Option<Key>, Violation> {
         let Some(key) = self.calls.find(id) else {
             let known = if Side::of(id) == self.side {
                 self.next_id.is_none_or(|next| id < next)

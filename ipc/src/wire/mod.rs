@@ -27,6 +27,7 @@ mod send;
 // One connection.
 mod commands;
 mod engine;
+mod filling;
 mod handshake;
 mod incoming;
 mod outbox;
@@ -40,6 +41,7 @@ pub use call::{CallId, Key, Role, Side, State};
 pub use commands::{Open, OpenError, SendError};
 pub use decoder::{Decoder, RawFrame};
 pub use engine::{Engine, Event};
+pub use filling::Target;
 pub use frame::Frame;
 pub use handshake::{
     Accepting, AwaitConfirm, Connecting, Established, Failure, Greeted, Local, Parting, Progress,

@@ -81,28 +81,66 @@ impl ReceiveHalf {
             },
             (partial, more) => {
                 let partial = partial.get_or_insert_default();
-                partial.add(&payload, spare);
-                partial.cost = partial.cost.saturating_add(cost);
-                if more {
-                    return Ok(None);
-                }
-                let Partial { bytes, cost } = *self.partial.take().unwrap_or_default();
-                Whole {
-                    bytes: bytes.freeze(),
-                    cost,
-                }
+                partial.grow(payload.len(), spare);
+                append(&mut partial.bytes, &payload);
+                return Ok(self.join(cost, more));
             }
         };
         self.window.hold(whole.cost);
         Ok(Some(whole))
     }
+
+    /// Makes room for a chunk of the message in the making, if as much of that has come already.
+    pub(crate) fn make_room(
+        &mut self,
+        len: usize,
+        max_message: u32,
+        spare: &mut Option<BytesMut>,
+    ) -> bool {
+        let max = usize::try_from(max_message).unwrap_or(usize::MAX);
+        let allowed = self.window.allows(cost(len));
+        let fits = |partial: &&mut Box<Partial>| {
+            let have = partial.bytes.len();
+            len <= have && have.saturating_add(len) <= max
+        };
+        let partial = self.partial.as_mut().filter(fits).filter(|_| allowed);
+        partial.is_some_and(|partial| {
+            partial.grow(len, spare);
+            true
+        })
+    }
+
+    /// What there is of the message in the making.
+    pub(crate) fn unfinished(&mut self) -> Option<&mut BytesMut> {
+        self.partial.as_mut().map(|partial| &mut partial.bytes)
+    }
+
+    /// Counts a chunk that [`Self::make_room`] made room for, and that is there.
+    pub(crate) fn filled(&mut self, len: usize, more: bool) -> Result<Option<Whole>, Violation> {
+        let cost = cost(len);
+        self.window.arrived(cost)?;
+        Ok(self.join(cost, more))
+    }
+
+    /// A chunk of the message in the making is there.
+    fn join(&mut self, cost: u32, more: bool) -> Option<Whole> {
+        let partial = self.partial.as_mut()?;
+        partial.cost = partial.cost.saturating_add(cost);
+        if more {
+            return None;
+        }
+        let Partial { bytes, cost } = *self.partial.take()?;
+        self.window.hold(cost);
+        let bytes = bytes.freeze();
+        Some(Whole { bytes, cost })
+    }
 }
 
 impl Partial {
-    /// Adds a chunk. The spare buffer is used in place of a new one that would be as large up
+    /// Makes room. The spare buffer is used in place of a new one that would be as large up
     /// to a factor: a few bytes must not keep megabytes.
-    fn add(&mut self, chunk: &[u8], spare: &mut Option<BytesMut>) {
-        let len = self.bytes.len().saturating_add(chunk.len());
+    fn grow(&mut self, more: usize, spare: &mut Option<BytesMut>) {
+        let len = self.bytes.len().saturating_add(more);
         let fits = |spare: &mut BytesMut| {
             let room = spare.capacity();
             len <= room && room <= len.saturating_mul(ROOMY)
@@ -113,7 +151,7 @@ impl Partial {
             append(&mut large, &self.bytes);
             self.bytes = large;
         }
-        append(&mut self.bytes, chunk);
+        self.bytes.reserve(more);
     }
 }
 

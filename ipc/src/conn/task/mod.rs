@@ -262,8 +262,12 @@ impl Task {
         let connection = &self.connection;
         let (now, wakes) = (now(), &mut self.wakes);
         let mut core = connection.lock();
-        if self.input.bytes.len() > LENDING {
+        let target = self.input.target.take();
+        if self.input.bytes.len() > LENDING || target.is_some() {
             core.engine.lend(connection.pool.take());
+        }
+        if let Some(target) = target {
+            core.engine.put_target(target);
         }
         core.batching = true;
         let taken = loop {
@@ -283,6 +287,7 @@ impl Task {
             }
         };
         core.batching = false;
+        self.input.target = core.engine.take_target();
         if let Some(spare) = core.engine.reclaim() {
             connection.pool.give(spare);
         }

@@ -1,6 +1,7 @@
 //! Rules of PROTOCOL.md, by id, on engines without a connection.
 
 mod credit;
+mod filling;
 mod handshake;
 mod late;
 mod limits;
