@@ -37,10 +37,11 @@ where
 pub(super) async fn echo<C: Client>(client: C, mut caller: Caller) {
     loop {
         let request = caller.request();
+        let sent = request.clone();
         let Some(begun) = caller.begin().await else {
             return;
         };
-        let reply = client.echo(request.clone()).await;
+        let reply = client.echo(sent).await;
         let ended = now();
         let outcome = reply.and_then(|reply| same(&request, &reply));
         caller.end(begun, ended, &outcome);
