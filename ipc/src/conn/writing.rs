@@ -14,11 +14,13 @@ pub(super) struct Writing {
 
 impl Writing {
     /// Whether all of it has left.
+    #[inline]
     pub(super) fn is_done(&self) -> bool {
         self.written == self.frames.len() + self.payload.len()
     }
 
     /// What has not left yet.
+    #[inline]
     pub(super) fn rest(&self) -> [&[u8]; 2] {
         let frames = self.frames.get(self.written..).unwrap_or_default();
         let behind = self.written.saturating_sub(self.frames.len());
@@ -26,6 +28,7 @@ impl Writing {
     }
 
     /// Counts bytes that have left.
+    #[inline]
     pub(super) fn sent(&mut self, bytes: usize) {
         self.written += bytes;
     }
@@ -38,10 +41,7 @@ impl Writing {
     /// Takes what the engine wants to write next; `false` if that is nothing.
     pub(super) fn refill<T: Default>(&mut self, engine: &mut Engine<T>) -> bool {
         self.recycle();
-        let payload = engine.poll_parts(&mut self.frames);
-        let some = payload.is_some();
-        self.payload = payload.unwrap_or_default();
-        some
+        engine.poll_parts(&mut self.frames, &mut self.payload)
     }
 
     /// Takes back those calls of ours of which nothing has left.
@@ -57,7 +57,9 @@ impl Writing {
     /// Empties what was written, ready for more; a very large buffer is not kept.
     pub(super) fn recycle(&mut self) {
         self.written = 0;
-        self.payload = Bytes::new();
+        if !self.payload.is_empty() {
+            self.payload = Bytes::new();
+        }
         if self.frames.capacity() > LARGEST {
             self.frames = BytesMut::new();
         } else {

@@ -39,7 +39,12 @@ impl Assembly {
     }
 
     /// The message is complete, or its call over; returns whose turn it is then.
+    #[inline]
     pub(crate) fn leave(&mut self, key: Key) -> Option<Key> {
+        // Nobody waits while nobody grows.
+        if self.active.is_empty() {
+            return None;
+        }
         self.waiting.retain(|waiting| *waiting != key);
         let active = self.active.len();
         self.active.retain(|active| *active != key);

@@ -140,6 +140,7 @@ impl<T: Default> Engine<T> {
     }
 
     /// Takes the next frame, and says what it did; `None` means more bytes are needed.
+    #[inline]
     fn take_frame(
         &mut self,
         buffer: &mut BytesMut,
@@ -209,18 +210,21 @@ impl<T: Default> Engine<T> {
     /// Moves what should be written next to `out`: all control and whole frames, and one
     /// chunk of a large message. Returns whether there was anything.
     pub fn poll_output(&mut self, out: &mut BytesMut) -> bool {
-        let payload = self.poll_parts(out);
-        append(out, payload.as_deref().unwrap_or_default());
-        payload.is_some()
+        let mut payload = Bytes::new();
+        let some = self.poll_parts(out, &mut payload);
+        append(out, &payload);
+        some
     }
 
-    /// [`Self::poll_output`] without a copy of a large chunk: what it returns goes behind `out`.
-    pub fn poll_parts(&mut self, out: &mut BytesMut) -> Option<Bytes> {
+    /// [`Self::poll_output`] without a copy of a large chunk, which goes to `payload` and belongs
+    /// behind `out`.
+    pub fn poll_parts(&mut self, out: &mut BytesMut, payload: &mut Bytes) -> bool {
         let before = out.len();
         self.out.drain_whole(out);
-        let key = self.out.next();
-        let payload = key.map_or_else(Bytes::new, |key| self.turn(key, out));
-        (out.len() > before).then_some(payload)
+        if let Some(key) = self.out.next() {
+            *payload = self.turn(key, out);
+        }
+        out.len() > before
     }
 
     /// A call that has become writable: all it had waiting was handed over.

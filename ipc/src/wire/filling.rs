@@ -99,6 +99,12 @@ impl<T: Default> Engine<T> {
         self.on_part(key, whole, end)
     }
 
+    /// Whether a chunk is taken as it comes.
+    #[must_use]
+    pub fn is_filling(&self) -> bool {
+        self.filling.is_some()
+    }
+
     /// Lends the message whose chunk is taken as it comes.
     pub fn take_target(&mut self) -> Option<Target> {
         let Filling { id, left, .. } = self.filling?;

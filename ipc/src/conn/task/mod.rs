@@ -262,11 +262,10 @@ impl Task {
         let connection = &self.connection;
         let (now, wakes) = (now(), &mut self.wakes);
         let mut core = connection.lock();
-        let target = self.input.target.take();
-        if self.input.bytes.len() > LENDING || target.is_some() {
+        if self.input.bytes.len() > LENDING || self.input.target.is_some() {
             core.engine.lend(connection.pool.take());
         }
-        if let Some(target) = target {
+        if let Some(target) = self.input.target.take() {
             core.engine.put_target(target);
         }
         core.batching = true;
@@ -287,7 +286,9 @@ impl Task {
             }
         };
         core.batching = false;
-        self.input.target = core.engine.take_target();
+        if core.engine.is_filling() {
+            self.input.target = core.engine.take_target();
+        }
         if let Some(spare) = core.engine.reclaim() {
             connection.pool.give(spare);
         }
