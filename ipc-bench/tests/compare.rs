@@ -124,6 +124,28 @@ fn sides(ratio: &Value) -> [usize; 2] {
 }
 
 #[test]
+fn two_cores_are_compared_where_there_are_two() {
+    let arguments = ["compare", "--only=two_cores", "--json"];
+    let short = [&arguments[..], &SHORT].concat();
+    let found = json(&short);
+    let cores = found["machine"]["cores"].as_u64().expect("a number");
+    let polls = |row: &Value| row["transport"] == "ipc_busy_poll";
+    assert_eq!(list(&found["rows"]).iter().any(polls), cores > 1, "{found}");
+    let mut on_one = Command::new("taskset");
+    on_one.args(["-c", "0", env!("CARGO_BIN_EXE_ipc-bench")]);
+    let Ok(output) = on_one.args(&short).output() else {
+        println!("skipped: nothing can be put on one core without taskset");
+        return;
+    };
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{complaint}");
+    assert!(
+        complaint.contains("two cores: skipped, this machine has too few cores"),
+        "{complaint}"
+    );
+}
+
+#[test]
 fn goals_are_judged_in_markdown_and_the_rest_is_left_out() {
     let arguments = [
         "compare",

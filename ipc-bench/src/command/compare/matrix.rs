@@ -65,6 +65,7 @@ pub(super) fn cells(only: &[Group], small: usize, is_quick: bool) -> Vec<Cell> {
     let mut cells = if is_quick {
         vec![
             latency(small),
+            alone(Group::TwoCores),
             in_flight(64),
             connections(64),
             bulk(64 << 10),
@@ -186,6 +187,14 @@ impl Cell {
         }
     }
 
+    /// How many cores it takes.
+    pub(super) const fn cores(self) -> usize {
+        match self.group {
+            Group::TwoCores => 2,
+            _ => 1,
+        }
+    }
+
     pub(super) fn setup(self, contender: Contender, seconds: f64) -> Setup {
         let pinning = match self.group {
             Group::Latency | Group::Reverse | Group::Connect => Pinning::Same,
@@ -278,6 +287,7 @@ mod tests {
             .collect::<Vec<_>>();
         let expected = [
             "raw, ipc blocking, raw_tokio, ipc",
+            "raw, raw_tokio, ipc, ipc_busy_poll",
             "raw, ipc",
             "raw, raw_tokio, ipc",
             "raw, ipc",

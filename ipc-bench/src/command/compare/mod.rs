@@ -10,6 +10,7 @@ mod table;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::thread::available_parallelism;
 
 use self::compared::Compared;
 use self::matrix::{Cell, Contender, Group, SMALL, cells};
@@ -97,13 +98,24 @@ impl Args {
                 measured: Vec::new(),
             }
         };
-        let cells = cells(&self.only, self.payload, self.quick);
+        let mut cells = cells(&self.only, self.payload, self.quick);
+        let cores = available_parallelism().map_or(1, usize::from);
+        cells.retain(|cell| has_cores(*cell, cores));
         let of_cell = |cell: Cell| {
             let contenders = cell.contenders(&self.peers, &self.runtimes);
             contenders.into_iter().map(move |one| entry(cell, one))
         };
         cells.into_iter().flat_map(of_cell).collect()
     }
+}
+
+/// Whether there are cores enough for a cell; a word about it where there are not.
+fn has_cores(cell: Cell, cores: usize) -> bool {
+    let enough = cores >= cell.cores();
+    if !enough {
+        output::say(&format!("{cell}: skipped, this machine has too few cores"));
+    }
+    enough
 }
 
 /// One contender in one cell.
