@@ -6,6 +6,7 @@ use std::thread;
 
 use bytes::Bytes;
 
+use super::frame::{PREFIX, put, whole};
 use super::{Blocking, Failure};
 use crate::error::Error;
 use crate::serve::Serving;
@@ -28,14 +29,13 @@ pub(super) fn serve(serving: Serving) -> Result<(), Error> {
 fn echo(mut stream: UnixStream) -> io::Result<()> {
     let mut buffer = Buffer::default();
     loop {
-        while buffer.whole() == 0 {
-            if buffer.read(&mut stream)? == 0 {
-                return Ok(());
-            }
+        let whole = whole(buffer.front(buffer.filled));
+        if whole > 0 {
+            stream.write_all(buffer.front(whole))?;
+            buffer.consume(whole);
+        } else if buffer.read(&mut stream)? == 0 {
+            return Ok(());
         }
-        let whole = buffer.whole();
-        stream.write_all(buffer.front(whole))?;
-        buffer.consume(whole);
     }
 }
 
@@ -68,9 +68,7 @@ impl Blocking for Raw {
         self.buffer.consume(self.out.len());
         self.out.clear();
         for request in requests {
-            let len = u32::try_from(request.len()).unwrap_or(u32::MAX);
-            self.out.extend_from_slice(&len.to_le_bytes());
-            self.out.extend_from_slice(request);
+            put(&mut self.out, request);
         }
         self.frame = self.out.len() / requests.len().max(1);
     }
@@ -133,23 +131,6 @@ impl Buffer {
         self.bytes.get(..len).unwrap_or_default()
     }
 
-    /// Bytes of the whole frames at the front.
-    fn whole(&self) -> usize {
-        let mut at = 0;
-        loop {
-            let rest = self.bytes.get(at..self.filled).unwrap_or_default();
-            let Some(prefix) = rest.first_chunk::<PREFIX>() else {
-                return at;
-            };
-            let len = usize::try_from(u32::from_le_bytes(*prefix)).unwrap_or(usize::MAX);
-            let frame = len.saturating_add(PREFIX);
-            if rest.len() < frame {
-                return at;
-            }
-            at += frame;
-        }
-    }
-
     fn consume(&mut self, len: usize) {
         let len = len.min(self.filled);
         self.bytes.copy_within(len..self.filled, 0);
@@ -157,7 +138,5 @@ impl Buffer {
     }
 }
 
-/// Bytes of the length in front of a payload.
-const PREFIX: usize = 4;
 /// Room for each read, in bytes.
 const SPARE: usize = 65_536;

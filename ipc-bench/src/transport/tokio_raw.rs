@@ -3,12 +3,12 @@
 use std::io;
 use std::sync::Arc;
 
-use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+use bytes::{Buf as _, Bytes, BytesMut};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 use tokio::sync::Mutex;
 
-use super::frame::{PREFIX, frame_len};
+use super::frame::{PREFIX, frame_len, put};
 use super::{Async, Client, Failure, accept};
 use crate::error::Error;
 use crate::serve::Serving;
@@ -62,24 +62,21 @@ async fn answer(mut framed: Framed) -> io::Result<()> {
 struct Framed {
     stream: UnixStream,
     inbox: BytesMut,
-    outbox: BytesMut,
+    outbox: Vec<u8>,
 }
 
 impl Framed {
     fn new(stream: UnixStream) -> Self {
-        let [inbox, outbox] = [BytesMut::new(), BytesMut::new()];
         Self {
             stream,
-            inbox,
-            outbox,
+            inbox: BytesMut::new(),
+            outbox: Vec::new(),
         }
     }
 
     async fn write(&mut self, data: &[u8]) -> io::Result<()> {
         self.outbox.clear();
-        self.outbox
-            .put_u32_le(u32::try_from(data.len()).unwrap_or(u32::MAX));
-        self.outbox.put_slice(data);
+        put(&mut self.outbox, data);
         self.stream.write_all(&self.outbox).await
     }
 
