@@ -43,19 +43,39 @@ pub(crate) fn print(text: &str) -> Result<(), Error> {
     printed.map_err(Error::io("standard output cannot be written"))
 }
 
-/// Says what went wrong, with every cause.
+/// Says what went wrong.
 pub(crate) fn complain(error: &Error) {
-    let mut text = format!("error: {error}");
+    say(&format!("error: {}", with_causes(error)));
+}
+
+/// An error, and every cause of it.
+pub(crate) fn with_causes(error: &Error) -> String {
+    let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
         text = format!("{text}: {cause}");
         source = cause.source();
     }
-    say(&text);
+    text
 }
 
 /// Tells the user something beside the outcome.
 #[expect(clippy::print_stderr, reason = "this is the place that prints")]
 pub(crate) fn say(text: &str) {
     eprintln!("{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_told_with_its_causes() {
+        let full = io::Error::from(io::ErrorKind::StorageFull);
+        let error = Error::io("the file cannot be written")(full);
+        assert_eq!(
+            with_causes(&error),
+            "the file cannot be written: no storage space"
+        );
+    }
 }

@@ -4,7 +4,7 @@ use nix::unistd::geteuid;
 
 use crate::command::effort::{Effort, pairs};
 use crate::error::Error;
-use crate::output::say;
+use crate::output::{say, with_causes};
 use crate::process::{Measured, Setup, measure, trace};
 use crate::progress::Progress;
 use crate::report::row::{Ratio, Row, Sides};
@@ -104,7 +104,8 @@ fn syscalls(setup: &Setup) -> Option<Sides<f64>> {
             server: server.values().sum(),
         }),
         Err(error) => {
-            say(&format!("system calls are not counted: {error}"));
+            let why = with_causes(&error);
+            say(&format!("system calls are not counted: {why}"));
             None
         }
     }

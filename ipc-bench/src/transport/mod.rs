@@ -291,6 +291,18 @@ impl Failure {
         let (status, outcome) = (status.into(), outcome.into());
         Self { status, outcome }
     }
+
+    /// The same of a status that is `DeadlineExceeded` in Rust.
+    fn of_variant(status: impl fmt::Debug, outcome: impl Into<String>) -> Self {
+        let mut written = String::new();
+        for (at, letter) in format!("{status:?}").char_indices() {
+            if at > 0 && letter.is_ascii_uppercase() {
+                written.push('_');
+            }
+            written.push(letter.to_ascii_uppercase());
+        }
+        Self::new(written, outcome)
+    }
 }
 
 impl fmt::Display for Failure {
@@ -302,7 +314,7 @@ impl fmt::Display for Failure {
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
-        Self::new(error.kind().to_string(), "MayHaveRun")
+        Self::of_variant(error.kind(), "MayHaveRun")
     }
 }
 
@@ -311,8 +323,30 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         match error {
             Error::Ipc(error) => error.into(),
-            Error::Io { source, .. } => Self::new(source.kind().to_string(), "NotSent"),
+            Error::Io { source, .. } => Self::of_variant(source.kind(), "NotSent"),
+            #[cfg(feature = "peers")]
+            Error::Peer { .. } => Self::new("UNAVAILABLE", "NotSent"),
             error => Self::new(error.to_string(), "NotSent"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn an_io_error_is_written_as_a_status() {
+        let gone = || io::Error::from(io::ErrorKind::UnexpectedEof);
+        let failed = [
+            Failure::from(gone()),
+            Error::io("no connection")(gone()).into(),
+        ];
+        assert_eq!(
+            failed.map(|failure| failure.to_string()),
+            ["UNEXPECTED_EOF/MayHaveRun", "UNEXPECTED_EOF/NotSent"]
+        );
     }
 }

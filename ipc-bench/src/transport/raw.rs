@@ -1,28 +1,20 @@
 //! The raw socket that all is compared with: 4 bytes of length, one write, one read.
 
 use std::io::{self, Read, Write};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixStream;
 use std::thread;
 
 use bytes::Bytes;
 
 use super::frame::{PREFIX, put, whole};
-use super::{Blocking, Failure};
+use super::{Blocking, Failure, accept};
 use crate::error::Error;
 use crate::serve::Serving;
 use crate::workload::Target;
 
 /// Echoes on every connection, a thread each, until the process ends.
 pub(super) fn serve(serving: Serving) -> Result<(), Error> {
-    let listener =
-        UnixListener::bind(&serving.socket).map_err(Error::io("the raw server cannot bind"))?;
-    thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            thread::spawn(move || echo(stream));
-        }
-    });
-    serving.listens()?.blocking_recv().ok();
-    Ok(())
+    accept::threads(serving, echo)
 }
 
 /// One read takes up all that is there; one write answers it.

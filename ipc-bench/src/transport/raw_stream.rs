@@ -1,12 +1,12 @@
 //! A bare socket on which only the server writes, as fast as it can.
 
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixStream;
 use std::thread;
 use std::time::Instant;
 
-use super::Failure;
 use super::frame::{PREFIX, frame_len, put};
+use super::{Failure, accept};
 use crate::clock::now;
 use crate::error::Error;
 use crate::load::Load;
@@ -16,15 +16,7 @@ use crate::workload::Scenario;
 
 /// Streams on every connection, a thread each, until the process ends.
 pub(super) fn serve(serving: Serving) -> Result<(), Error> {
-    let failed = Error::io("the raw stream server cannot bind");
-    let listener = UnixListener::bind(&serving.socket).map_err(failed)?;
-    thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            thread::spawn(move || answer(stream));
-        }
-    });
-    serving.listens()?.blocking_recv().ok();
-    Ok(())
+    accept::threads(serving, answer)
 }
 
 /// The client says how large a payload is, and takes no more when it has gone.

@@ -144,6 +144,17 @@ impl Client for EchoClient<Channel> {
 
 impl From<Status> for Failure {
     fn from(status: Status) -> Self {
-        Self::new(format!("{:?}", status.code()), "MayHaveRun")
+        Self::of_variant(status.code(), "MayHaveRun")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_is_written_as_it_is_for_others() {
+        let failure = Failure::from(Status::deadline_exceeded("too late"));
+        assert_eq!(failure.to_string(), "DEADLINE_EXCEEDED/MayHaveRun");
     }
 }

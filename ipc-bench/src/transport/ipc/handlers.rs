@@ -4,6 +4,7 @@ use ipc::{Call, Receiver, Sender, Status};
 
 use super::Connection;
 use crate::error::Error;
+use crate::output::with_causes;
 use crate::proto::{Arrived, Counted, Crowd, Echo, Order, Payload, Shapes, Wanted};
 use crate::scenario::drive;
 use crate::workload::Workload;
@@ -72,7 +73,7 @@ impl Shapes for Same {
 }
 
 fn internal(error: &Error) -> Status {
-    Status::internal(error.to_string())
+    Status::internal(with_causes(error))
 }
 
 /// The largest payload the default limits let through, in bytes.

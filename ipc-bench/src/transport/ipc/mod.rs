@@ -163,14 +163,7 @@ impl Client for Connection {
 
 impl From<ipc::Error> for Failure {
     fn from(error: ipc::Error) -> Self {
-        let mut status = String::new();
-        for (at, letter) in format!("{:?}", error.code()).char_indices() {
-            if at > 0 && letter.is_ascii_uppercase() {
-                status.push('_');
-            }
-            status.push(letter.to_ascii_uppercase());
-        }
-        Self::new(status, format!("{:?}", error.outcome()))
+        Self::of_variant(error.code(), format!("{:?}", error.outcome()))
     }
 }
 

@@ -7,10 +7,11 @@ mod window;
 
 use std::io;
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::Arc;
 use std::thread;
 
 use mio::event::Event;
-use mio::{Events, Interest, Poll, Token, net};
+use mio::{Events, Interest, Poll, Token, Waker, net};
 use slab::Slab;
 
 use self::line::Line;
@@ -19,12 +20,15 @@ use self::window::Window;
 use super::frame::whole;
 use crate::error::Error;
 use crate::load::Load;
+use crate::output::complain;
 use crate::scenario;
 use crate::serve::Serving;
 use crate::workload::Scenario;
 
 /// The listener's token; connections count up from 0.
 const LISTENER: Token = Token(usize::MAX);
+/// That of the word to stop.
+const STOP: Token = Token(usize::MAX - 1);
 /// Events that one wait can bring.
 const EVENTS: usize = 1_024;
 
@@ -33,15 +37,26 @@ pub(super) fn serve(serving: Serving) -> Result<(), Error> {
     let failed = || Error::io("the raw epoll server failed");
     let listener = UnixListener::bind(&serving.socket).map_err(failed())?;
     let mut server = Server::new(listener).map_err(failed())?;
-    thread::spawn(move || server.run());
-    serving.listens()?.blocking_recv().ok();
-    Ok(())
+    let waker = Arc::new(Waker::new(server.poll.registry(), STOP).map_err(failed())?);
+    let stopped = serving.listens()?;
+    // One that is closed takes its event along.
+    let waking = Arc::clone(&waker);
+    thread::spawn(move || {
+        stopped.blocking_recv().ok();
+        if let Err(error) = waking.wake() {
+            complain(&failed()(error));
+        }
+    });
+    let served = server.run().map_err(failed());
+    drop(waker);
+    served
 }
 
 struct Server {
     poll: Poll,
     listener: net::UnixListener,
     lines: Slab<Line>,
+    is_stopped: bool,
 }
 
 impl Server {
@@ -55,26 +70,31 @@ impl Server {
             poll,
             listener,
             lines: Slab::new(),
+            is_stopped: false,
         })
     }
 
     fn run(&mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(EVENTS);
-        loop {
+        while !self.is_stopped {
             wait(&mut self.poll, &mut events)?;
             for event in &events {
                 self.handle(event)?;
             }
         }
+        Ok(())
     }
 
     fn handle(&mut self, event: &Event) -> io::Result<()> {
-        if event.token() == LISTENER {
-            return self.accept();
-        }
-        // Its client has gone.
-        if self.answer(event).is_err() {
-            self.lines.try_remove(event.token().0);
+        match event.token() {
+            LISTENER => return self.accept(),
+            STOP => self.is_stopped = true,
+            Token(line) => {
+                // Its client has gone.
+                if self.answer(event).is_err() {
+                    self.lines.try_remove(line);
+                }
+            }
         }
         Ok(())
     }
@@ -175,5 +195,22 @@ fn wait(poll: &mut Poll, events: &mut Events) -> io::Result<()> {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             waited => return waited,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::OwnedFd;
+
+    use super::*;
+
+    #[test]
+    fn a_server_that_can_accept_no_more_says_why() {
+        // A socket that is readable and does not listen.
+        let (near, far) = UnixStream::pair().unwrap();
+        drop(far);
+        let listener = UnixListener::from(OwnedFd::from(near));
+        let error = Server::new(listener).unwrap().run().unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
     }
 }
