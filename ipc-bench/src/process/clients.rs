@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
 use super::pinning::Role;
-use super::{Setup, command, ended};
+use super::{PATIENCE, Setup, command, ended};
 use crate::clock::now;
 use crate::error::Error;
 use crate::load::Said;
@@ -32,6 +32,8 @@ pub(super) struct Clients {
     pub(super) seconds: f64,
     /// Those of which the awaited word has not come yet.
     left: usize,
+    /// How long they may take to connect, to end what they have begun, and to leave.
+    patience: Duration,
 }
 
 struct Client {
@@ -43,22 +45,27 @@ impl Clients {
     /// Starts them, and waits until all connections are there.
     pub(super) fn start(setup: &Setup, socket: &Path) -> Result<Self, Error> {
         let (say, heard) = sync_channel(QUEUE);
-        let mut clients = Self {
-            all: Vec::new(),
+        let mut all = Vec::with_capacity(setup.processes);
+        for index in 0..setup.processes {
+            all.push(Client::start(setup, socket, index, say.clone())?);
+        }
+        drop(say);
+        let mut clients = Self::of(all, heard);
+        clients.listen(clients.patience, &mut |_, _| {})?;
+        Ok(clients)
+    }
+
+    fn of(all: Vec<Client>, heard: Receiver<Option<Said>>) -> Self {
+        Self {
+            left: all.len(),
+            all,
             heard,
             ticks: BTreeMap::new(),
             rest: Part::default(),
             usage: Usage::default(),
             seconds: 0.0,
-            left: setup.processes,
-        };
-        for index in 0..setup.processes {
-            let client = Client::start(setup, socket, index, say.clone())?;
-            clients.all.push(client);
+            patience: PATIENCE,
         }
-        drop(say);
-        clients.listen(PATIENCE, &mut |_, _| {})?;
-        Ok(clients)
     }
 
     pub(super) fn go(&mut self) -> Result<(), Error> {
@@ -76,7 +83,7 @@ impl Clients {
         window: Duration,
         live: &mut dyn FnMut(usize, &Part),
     ) -> Result<(), Error> {
-        self.listen(window + PATIENCE, live)
+        self.listen(window + self.patience, live)
     }
 
     /// Takes in what they say until all have said what is awaited.
@@ -113,6 +120,24 @@ impl Clients {
         Ok(())
     }
 
+    /// Waits until all have said their last word.
+    fn listen_to_the_end(&self) -> Result<(), Error> {
+        let until = now() + self.patience;
+        let mut left = self.all.len();
+        while left > 0 {
+            let time = until.saturating_duration_since(now());
+            match self.heard.recv_timeout(time) {
+                Ok(None) => left -= 1,
+                Ok(Some(_)) => {}
+                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+                Err(RecvTimeoutError::Timeout) => {
+                    return Err(ended(Role::Client, "does not come to an end"));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Resident memory of all, in bytes.
     pub(super) fn resident(&self) -> Result<u64, Error> {
         self.all.iter().map(|one| resident(one.child.id())).sum()
@@ -123,6 +148,7 @@ impl Clients {
         for client in &mut self.all {
             drop(client.stdin.take());
         }
+        self.listen_to_the_end()?;
         for client in &mut self.all {
             let status = client
                 .child
@@ -154,10 +180,14 @@ impl Client {
             .arg("--workload")
             .arg(serde_json::to_string(
                 &setup.workload.share(index, setup.processes),
-            )?)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped());
+            )?);
+        Self::of(command, say)
+    }
+
+    fn of(mut command: Command, say: SyncSender<Option<Said>>) -> Result<Self, Error> {
         let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
             .spawn()
             .map_err(Error::io("a client cannot be started"))?;
         let stdin = child.stdin.take();
@@ -191,5 +221,34 @@ impl Drop for Client {
 
 /// What is said and not yet heard, over all clients.
 const QUEUE: usize = 256;
-/// How long clients may take to connect, and to end what they have begun.
-const PATIENCE: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn clients(script: &str) -> Clients {
+        let (say, heard) = sync_channel(QUEUE);
+        let client = || {
+            let mut command = Command::new("sh");
+            command.args(["-c", script]);
+            Client::of(command, say.clone()).unwrap()
+        };
+        let all = vec![client(), client()];
+        Clients::of(all, heard)
+    }
+
+    #[test]
+    fn clients_that_do_not_stop_are_given_up() {
+        let mut clients = clients("exec tail -f /dev/null");
+        clients.patience = Duration::ZERO;
+        let error = clients.stop().unwrap_err().to_string();
+        assert_eq!(error, "the client process does not come to an end");
+    }
+
+    #[test]
+    fn clients_end_once_they_are_no_longer_wanted() {
+        clients("read _; exit 0").stop().unwrap();
+        let error = clients("read _; exit 3").stop().unwrap_err().to_string();
+        assert_eq!(error, "the client process exit status: 3");
+    }
+}

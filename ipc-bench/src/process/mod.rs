@@ -164,6 +164,9 @@ fn command(role: Role, pinning: Pinning, strace: Option<&Path>) -> Result<Comman
     Ok(command)
 }
 
+/// How long a process may take for what is no measurement: to begin, to connect, to end.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 fn ended(role: Role, what: impl Into<String>) -> Error {
     let (role, what) = (role.name(), what.into());
     Error::Process { role, what }

@@ -1,11 +1,15 @@
 //! The server process, as the one that started it sees it.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::thread;
+use std::time::Duration;
 
 use super::pinning::Role;
-use super::{Setup, command, ended};
+use super::{PATIENCE, Setup, command, ended};
+use crate::clock::now;
 use crate::error::Error;
 use crate::serve::{READY, USAGE};
 use crate::usage::Usage;
@@ -14,7 +18,9 @@ use crate::usage::Usage;
 pub(crate) struct Server {
     child: Child,
     stdin: Option<ChildStdin>,
-    stdout: BufReader<ChildStdout>,
+    lines: Receiver<io::Result<String>>,
+    /// How long it may take to answer, and to end.
+    patience: Duration,
 }
 
 impl Server {
@@ -26,23 +32,35 @@ impl Server {
             .args(["serve", "--transport", &workload.transport.to_string()])
             .args(["--runtime", &workload.runtime.to_string(), "--socket"])
             .arg(socket)
-            .args(["--connections", &workload.connections.to_string()])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped());
+            .args(["--connections", &workload.connections.to_string()]);
         if workload.crowd {
             command.arg("--crowd");
         }
+        Self::of(command, PATIENCE)
+    }
+
+    /// Waits until it listens.
+    fn of(mut command: Command, patience: Duration) -> Result<Self, Error> {
         let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
             .spawn()
             .map_err(Error::io("the server cannot be started"))?;
         let stdin = child.stdin.take();
         let stdout = child.stdout.take().expect("its output was asked for");
-        let mut server = Self {
+        let (say, lines) = sync_channel(QUEUE);
+        thread::spawn(move || {
+            let mut lines = BufReader::new(stdout).lines();
+            // Until nobody listens.
+            while lines.next().is_some_and(|line| say.send(line).is_ok()) {}
+        });
+        let server = Self {
             child,
             stdin,
-            stdout: BufReader::new(stdout),
+            lines,
+            patience,
         };
-        if server.line()?.trim_end() == READY {
+        if server.line()? == READY {
             Ok(server)
         } else {
             Err(ended(Role::Server, "ended before it listened"))
@@ -63,6 +81,17 @@ impl Server {
     /// Lets the server end by itself.
     pub(crate) fn stop(mut self) -> Result<(), Error> {
         drop(self.stdin.take());
+        let until = now() + self.patience;
+        loop {
+            let time = until.saturating_duration_since(now());
+            match self.lines.recv_timeout(time) {
+                Ok(_) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {
+                    return Err(ended(Role::Server, "does not come to an end"));
+                }
+            }
+        }
         let status = self
             .child
             .wait()
@@ -74,12 +103,14 @@ impl Server {
         }
     }
 
-    fn line(&mut self) -> Result<String, Error> {
-        let mut line = String::new();
-        self.stdout
-            .read_line(&mut line)
-            .map_err(Error::io("the server cannot be heard"))?;
-        Ok(line)
+    fn line(&self) -> Result<String, Error> {
+        match self.lines.recv_timeout(self.patience) {
+            Ok(line) => line.map_err(Error::io("the server cannot be heard")),
+            Err(RecvTimeoutError::Disconnected) => {
+                Err(ended(Role::Server, "ended before its time"))
+            }
+            Err(RecvTimeoutError::Timeout) => Err(ended(Role::Server, "does not answer")),
+        }
     }
 }
 
@@ -89,5 +120,40 @@ impl Drop for Server {
         if self.child.kill().is_ok() {
             drop(self.child.wait());
         }
+    }
+}
+
+/// What it says and was not heard yet.
+const QUEUE: usize = 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn server(script: &str, patience: Duration) -> Result<Server, Error> {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        Server::of(command, patience)
+    }
+
+    #[test]
+    fn a_server_that_does_not_listen_in_time_is_given_up() {
+        let hangs = server("exec tail -f /dev/null", Duration::ZERO);
+        let error = hangs.err().unwrap().to_string();
+        assert_eq!(error, "the server process does not answer");
+    }
+
+    #[test]
+    fn a_server_that_ends_before_it_listens_is_told() {
+        let error = server("exit 3", PATIENCE).err().unwrap().to_string();
+        assert_eq!(error, "the server process ended before its time");
+    }
+
+    #[test]
+    fn a_server_that_does_not_stop_is_given_up() {
+        let mut server = server("echo ready; exec tail -f /dev/null", PATIENCE).unwrap();
+        server.patience = Duration::ZERO;
+        let error = server.stop().unwrap_err().to_string();
+        assert_eq!(error, "the server process does not come to an end");
     }
 }
