@@ -84,6 +84,27 @@ fn without_a_second_run_the_rows_are_measured_again() {
 }
 
 #[test]
+fn calls_are_made_again_as_they_were() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run.json");
+    let what = [
+        "run",
+        "--transport=raw,ipc",
+        "--in-flight=1",
+        "--no-deadline",
+    ];
+    let how = ["--rate=500", "--arrivals=constant", "--repetitions=3"];
+    let output = bench(&[&what[..], &how, &["--duration=1", "--json", text(&run)]].concat());
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{complaint}");
+    let output = bench(&["check", "--baseline", text(&run), "--duration=1", "--json"]);
+    let found: Value = serde_json::from_slice(&output.stdout).expect("one JSON object");
+    assert_eq!(found["missing"], json!([]));
+    let row = found["differences"][0]["row"].as_str().unwrap();
+    assert!(row.ends_with("constant arrivals, no deadline"), "{row}");
+}
+
+#[test]
 fn a_row_that_cannot_be_measured_again_fails_the_check() {
     let folder = tempfile::tempdir().unwrap();
     let (run, _) = saved(&folder);

@@ -81,12 +81,14 @@ fn is_complete(row: &Value) {
 }
 
 /// What a row says, by name.
-const KEYS: [&str; 24] = [
+const KEYS: [&str; 27] = [
+    "arrivals",
     "bytes_per_s",
     "calls",
     "calls_per_s",
     "connections",
     "cpu_us_per_call",
+    "deadline",
     "each",
     "errors",
     "errors_by",
@@ -105,6 +107,7 @@ const KEYS: [&str; 24] = [
     "syscalls_per_call",
     "timeline",
     "transport",
+    "uids",
     "version",
 ];
 

@@ -15,11 +15,14 @@ pub(crate) enum Key {
     Connections,
     InFlight,
     Rate,
+    Arrivals,
+    Deadline,
+    Uids,
 }
 
 impl Key {
     /// All of them: two rows that agree in these measured the same.
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Transport,
         Self::Runtime,
         Self::Scenario,
@@ -29,10 +32,13 @@ impl Key {
         Self::Connections,
         Self::InFlight,
         Self::Rate,
+        Self::Arrivals,
+        Self::Deadline,
+        Self::Uids,
     ];
 
     /// What was to be done, whoever did it: rows that agree in these stand side by side.
-    pub(crate) const WORKLOAD: [Self; 7] = [
+    pub(crate) const WORKLOAD: [Self; 10] = [
         Self::Scenario,
         Self::Payload,
         Self::Pinning,
@@ -40,6 +46,9 @@ impl Key {
         Self::Connections,
         Self::InFlight,
         Self::Rate,
+        Self::Arrivals,
+        Self::Deadline,
+        Self::Uids,
     ];
 
     /// As it reads in a name.
@@ -60,6 +69,18 @@ impl Key {
                 || "closed loop".to_owned(),
                 |rate| format!("{}/s offered", count(rate)),
             ),
+            Self::Arrivals => match &row.arrivals {
+                Some(arrivals) => format!("{arrivals} arrivals"),
+                None => "no arrivals".to_owned(),
+            },
+            Self::Deadline => match row.deadline {
+                true => "with a deadline".to_owned(),
+                false => "no deadline".to_owned(),
+            },
+            Self::Uids => match row.uids.as_slice() {
+                [] => "one user".to_owned(),
+                uids => format!("users {}", numbers(uids)),
+            },
         }
     }
 
@@ -68,6 +89,9 @@ impl Key {
         match self {
             Self::Processes => row.processes <= 1,
             Self::Rate => row.rate.is_none(),
+            Self::Arrivals => row.arrivals.as_deref().is_none_or(|word| word == USUAL),
+            Self::Deadline => row.deadline,
+            Self::Uids => row.uids.is_empty(),
             _ => false,
         }
     }
@@ -83,6 +107,9 @@ impl Key {
             Self::Connections => a.connections == b.connections,
             Self::InFlight => a.in_flight == b.in_flight,
             Self::Rate => a.rate == b.rate,
+            Self::Arrivals => a.arrivals == b.arrivals,
+            Self::Deadline => a.deadline == b.deadline,
+            Self::Uids => a.uids == b.uids,
         }
     }
 
@@ -91,6 +118,15 @@ impl Key {
         rows.first()
             .is_some_and(|first| rows.iter().any(|row| !self.same(first, row)))
     }
+}
+
+/// Arrivals that a name need not tell.
+const USUAL: &str = "poisson";
+
+/// As `501, 502`.
+fn numbers(all: &[u32]) -> String {
+    let texts = all.iter().map(u32::to_string);
+    texts.collect::<Vec<_>>().join(", ")
 }
 
 /// Whether two rows agree in all of `keys`.
@@ -188,7 +224,8 @@ pub(crate) fn short_name(row: &Row, among: &[&Row]) -> String {
     texts.join(", ")
 }
 
-fn said(keys: &[Key], row: &Row) -> Vec<String> {
+/// What of these a name has to tell.
+pub(crate) fn said(keys: &[Key], row: &Row) -> Vec<String> {
     let keys = keys.iter().filter(|key| !key.goes_without_saying(row));
     keys.map(|key| key.text(row)).collect()
 }
@@ -243,6 +280,11 @@ mod tests {
         assert!(
             full_name(&row).ends_with("2 processes, 1 connection, 1 in flight, 20 k/s offered")
         );
+        row.arrivals = Some("poisson".to_owned());
+        assert!(full_name(&row).ends_with("20 k/s offered"));
+        (row.arrivals, row.deadline) = (Some("constant".to_owned()), false);
+        row.uids = vec![501, 502];
+        assert!(full_name(&row).ends_with("constant arrivals, no deadline, users 501, 502"));
     }
 
     #[test]

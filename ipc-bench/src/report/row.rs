@@ -41,6 +41,12 @@ pub(crate) struct Row {
     pub(crate) processes: usize,
     /// Calls per second that were intended over all connections; none in a closed loop.
     pub(crate) rate: Option<f64>,
+    /// `poisson` or `constant`; none in a closed loop.
+    pub(crate) arrivals: Option<String>,
+    /// Whether each call carried a deadline, where the transport has one.
+    pub(crate) deadline: bool,
+    /// Users that the client processes belonged to, in turn; none for that of this program.
+    pub(crate) uids: Vec<u32>,
     /// Calls that were answered well, over all repetitions.
     pub(crate) calls: u64,
     /// Calls that failed, over all repetitions.

@@ -133,6 +133,9 @@ pub(crate) fn row(transport: &str, p50: f64) -> Row {
         in_flight: 1,
         processes: 1,
         rate: None,
+        arrivals: None,
+        deadline: true,
+        uids: Vec::new(),
         calls: (calls_per_s * 5.0).round() as u64,
         errors: 0,
         errors_by: BTreeMap::new(),
@@ -177,6 +180,7 @@ fn measured(
     row.pinning = if open == 1 { "same" } else { "none" }.to_owned();
     row.scenario = (*scenario).to_owned();
     (row.payload_bytes, row.rate) = (*payload, *rate);
+    row.arrivals = rate.map(|_| "poisson".to_owned());
     (row.connections, row.in_flight) = (*connections, *in_flight);
     row.calls_per_s = calls_per_s;
     row.calls = (calls_per_s * 60.0).round() as u64;

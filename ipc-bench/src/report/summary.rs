@@ -4,6 +4,7 @@ use crate::machine::Machine;
 use crate::meter::{Part, micros};
 use crate::process::{Measured, Setup};
 use crate::report::row::{Latency, Ratio, Repetition, Report, Row, Sides, Tick};
+use crate::workload::word;
 
 /// What measurements on this machine found.
 pub(crate) fn report(repetitions: usize, rows: Vec<Row>, ratios: Vec<Ratio>) -> Report {
@@ -43,6 +44,9 @@ pub(crate) fn row(setup: &Setup, measured: &[Measured]) -> Row {
         in_flight: workload.in_flight,
         processes: setup.processes,
         rate: workload.rate,
+        arrivals: workload.rate.map(|_| word(&workload.arrivals)),
+        deadline: workload.deadline,
+        uids: setup.uids.clone(),
         calls: all.calls,
         errors: all.failures(),
         errors_by: all.errors.clone(),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::report::keys::{Key, said};
 use crate::report::row::{Ratio, Report, Row, Sides};
 use crate::soak::Samples;
 
@@ -18,10 +19,13 @@ pub(crate) fn lines(report: &Report) -> Vec<String> {
 }
 
 fn of_row(row: &Row, repetitions: usize) -> Vec<String> {
-    let rate = row.rate.map_or_else(
+    let mut rate = row.rate.map_or_else(
         || "closed loop".to_owned(),
         |rate| format!("{rate:.0} calls/s intended"),
     );
+    for text in said(&[Key::Arrivals, Key::Deadline, Key::Uids], row) {
+        rate = format!("{rate}, {text}");
+    }
     let Sides { client, server } = row.cpu_us_per_call;
     let switches = row.switches_per_call;
     let latency = row.latency_us;

@@ -1,11 +1,13 @@
 //! Measures the rows of a saved run again.
 
 use clap::ValueEnum;
+use nix::unistd::geteuid;
 
 use super::compare::LEAST;
 use crate::command::run::interleaved;
 use crate::error::Error;
 use crate::output::say;
+use crate::pace::Arrivals;
 use crate::process::{Pinning, Setup};
 use crate::report::row::{Report, Row};
 use crate::report::{full_name, report, row};
@@ -46,15 +48,25 @@ fn setup(row: &Row, seconds: f64) -> Result<Setup, String> {
         connections: row.connections,
         in_flight: row.in_flight,
         rate: row.rate,
+        arrivals: match &row.arrivals {
+            Some(arrivals) => value("arrivals", arrivals)?,
+            None => Arrivals::default(),
+        },
+        deadline: row.deadline,
+        crowd: !row.uids.is_empty(),
         amount: Amount::seconds(seconds),
         ..Workload::new(
             value::<Transport>("transport", &row.transport)?,
             value("runtime", &row.runtime)?,
         )
     };
+    if !row.uids.is_empty() && !geteuid().is_root() {
+        return Err("right to start clients of other users".to_owned());
+    }
     let pinning = value::<Pinning>("pinning", &row.pinning)?;
     Ok(Setup {
         processes: row.processes,
+        uids: row.uids.clone(),
         ..Setup::new(workload, pinning.or_none())
     })
 }
@@ -72,9 +84,24 @@ mod tests {
     fn a_row_is_measured_as_it_was() {
         let mut saved = sample::row("ipc", 9.2);
         (saved.connections, saved.processes, saved.rate) = (8, 2, Some(5_000.0));
+        (saved.arrivals, saved.deadline) = (Some("constant".to_owned()), false);
         saved.pinning = "none".to_owned();
         let again = row(&setup(&saved, 0.5).unwrap(), &[]);
         assert!(alike(&Key::ALL, &saved, &again), "{}", full_name(&again));
+    }
+
+    #[test]
+    fn clients_of_other_users_are_measured_again_by_root_alone() {
+        let mut saved = sample::row("ipc", 9.2);
+        (saved.uids, saved.pinning) = (vec![1_001, 1_002], "none".to_owned());
+        let found = setup(&saved, 0.5);
+        if geteuid().is_root() {
+            let setup = found.unwrap();
+            assert!(setup.workload.crowd);
+            assert!(alike(&Key::ALL, &saved, &row(&setup, &[])));
+        } else {
+            assert_eq!(found.unwrap_err(), "right to start clients of other users");
+        }
     }
 
     #[test]

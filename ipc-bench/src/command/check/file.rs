@@ -109,6 +109,25 @@ mod tests {
     }
 
     #[test]
+    fn a_run_that_does_not_say_how_it_called_is_refused() {
+        let mut saved = serde_json::to_value(sample::pair()).unwrap();
+        for row in saved["rows"].as_array_mut().unwrap() {
+            for later in ["arrivals", "deadline", "uids"] {
+                row.as_object_mut().unwrap().remove(later);
+            }
+        }
+        let complaint = complaint(&saved);
+        assert!(
+            complaint.contains("is not a run that this version of ipc-bench saved"),
+            "{complaint}"
+        );
+        assert!(
+            complaint.contains("missing field `deadline`"),
+            "{complaint}"
+        );
+    }
+
+    #[test]
     fn a_run_of_an_older_version_is_refused_with_the_place() {
         let old = json!({
             "machine": {"os": "Linux", "kernel": "6", "arch": "x86_64", "cores": 2},

@@ -77,8 +77,8 @@ fn seconds(text: &str) -> Result<f64, String> {
 
 const RULE: &str = "\
 Rows of both runs are matched by all that they were asked for: transport, runtime, scenario,
-payload, pinning, processes, connections, calls in flight and rate. A row that only the
-baseline has fails the check.
+payload, pinning, processes, connections, calls in flight, rate, arrivals, deadline and users. A
+row that only the baseline has fails the check.
 
 Each row of ipc is divided by the raw row of the same run and workload, repetition by
 repetition, in calls/s, p50, p99 and CPU time per call. So a slower machine makes no
@@ -95,8 +95,7 @@ If the intervals touch, the difference is reported as noise and fails nothing. F
 
 Calls that fail count too: if their share grew by more than 0.1 %, that is a regression.
 
-Without --current the rows of the baseline are measured now, as often as then, with a
-deadline on each call.
+Without --current the rows of the baseline are measured now, as often as then.
 
 Exit status: 0 if nothing regressed and nothing is missing, else 1; also 1 if the files
 cannot be compared.";

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use crate::report::keys::{Key, full_name, name_beside};
+use crate::report::keys::{Key, full_name, name_beside, said};
 use crate::report::row::{Report, Row, Sides};
 use crate::report::units::{bytes, count, digits, time};
 
@@ -11,9 +11,7 @@ pub(super) fn rows(rows: &[&Row]) -> Markup {
     let keys = Key::ALL.into_iter();
     let (told, common): (Vec<_>, Vec<_>) =
         keys.partition(|key| *key == Key::Transport || key.varies(rows));
-    let common: Vec<_> = rows.first().map_or_else(Vec::new, |row| {
-        common.iter().map(|key| key.text(row)).collect()
-    });
+    let common = rows.first().map_or_else(Vec::new, |row| said(&common, row));
     html! {
         section id="rows" {
             h2 { "All rows" }
@@ -46,7 +44,7 @@ fn cell(key: Key, row: &Row) -> String {
         Key::InFlight => row.in_flight.to_string(),
         Key::Processes => row.processes.to_string(),
         Key::Pinning => row.pinning.clone(),
-        Key::Transport | Key::Runtime | Key::Scenario | Key::Payload | Key::Rate => key.text(row),
+        _ => key.text(row),
     }
 }
 
@@ -61,6 +59,9 @@ const fn heading(key: Key) -> &'static str {
         Key::Connections => "connections",
         Key::InFlight => "in flight",
         Key::Rate => "rate",
+        Key::Arrivals => "arrivals",
+        Key::Deadline => "deadline",
+        Key::Uids => "users",
     }
 }
 
