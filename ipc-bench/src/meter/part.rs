@@ -79,6 +79,14 @@ impl Part {
         self.errors.values().sum()
     }
 
+    /// Calls that were answered, and those that failed on their way or afterwards: of what was
+    /// never sent, nobody had work.
+    pub(crate) fn sent(&self) -> u64 {
+        let errors = self.errors.iter();
+        let sent = errors.filter(|(what, _)| !what.ends_with(NOT_SENT));
+        self.calls + sent.map(|(_, count)| count).sum::<u64>()
+    }
+
     /// The latency that this share of the calls did not exceed, in microseconds.
     pub(crate) fn quantile_us(&self, quantile: f64) -> f64 {
         micros(self.histogram.value_at_quantile(quantile))
@@ -120,6 +128,8 @@ pub(crate) fn micros(nanos: u64) -> f64 {
     Duration::from_nanos(nanos).as_secs_f64() * 1e6
 }
 
+/// How the errors of calls end that were never sent.
+const NOT_SENT: &str = "/NotSent";
 /// Significant digits of a latency.
 const DIGITS: u8 = 3;
 
@@ -139,6 +149,16 @@ mod tests {
         assert_eq!(back.histogram, part.histogram);
         assert_eq!((back.calls, back.bytes), (5, 5 * 128));
         assert_eq!(back.errors, [("UNAVAILABLE/NotSent".to_owned(), 1)].into());
+    }
+
+    #[test]
+    fn a_call_that_failed_counts_as_sent_unless_it_says_that_it_was_not() {
+        let mut part = Part::default();
+        part.answered(Duration::from_micros(10), 1);
+        for outcome in ["NotSent", "NotSent", "RefusedUnseen", "MayHaveRun"] {
+            part.failed(&Failure::new("UNAVAILABLE", outcome));
+        }
+        assert_eq!((part.failures(), part.sent()), (4, 3));
     }
 
     #[test]

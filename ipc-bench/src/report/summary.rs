@@ -85,9 +85,9 @@ impl Measured {
         float(self.total.calls) / self.seconds
     }
 
-    /// A quantity for each call that was answered or failed.
+    /// A quantity for each call that was sent.
     fn per_call(&self, quantity: i64) -> f64 {
-        let calls = self.total.calls + self.total.failures();
+        let calls = self.total.sent();
         float(u64::try_from(quantity).unwrap_or_default()) / float(calls.max(1))
     }
 }
@@ -203,8 +203,14 @@ pub(crate) fn float(count: u64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::process::Pinning;
     use crate::report::sample;
+    use crate::transport::{Failure, Transport};
+    use crate::usage::Usage;
+    use crate::workload::{Flavor, Workload};
 
     #[test]
     fn a_row_without_calls_has_no_ratio_rather_than_no_number() {
@@ -215,6 +221,34 @@ mod tests {
         let whats: Vec<_> = found.iter().map(|ratio| ratio.what.as_str()).collect();
         assert_eq!(whats, ["p50", "calls_per_s", "cpu_us_per_call"]);
         assert!(found[0].max.is_finite());
+    }
+
+    #[test]
+    fn calls_that_were_never_sent_do_not_make_the_others_cheap() {
+        let mut total = Part::default();
+        total.answered(Duration::from_micros(10), 128);
+        for _ in 0..9 {
+            total.failed(&Failure::new("TOO_LATE", "NotSent"));
+        }
+        let used = Usage {
+            cpu_us: 30,
+            switches: 0,
+        };
+        let measured = Measured {
+            seconds: 1.0,
+            total,
+            ticks: Vec::new(),
+            usage: Sides {
+                client: used,
+                server: used,
+            },
+            rss_before: 0,
+            rss: Sides::default(),
+        };
+        let workload = Workload::new(Transport::Ipc, Flavor::MultiThread);
+        let row = row(&Setup::new(workload, Pinning::None), &[measured]);
+        assert_eq!(row.cpu_us_per_call.server.to_string(), "30");
+        assert_eq!(row.each[0].cpu_us_per_call.to_string(), "60");
     }
 
     #[test]
