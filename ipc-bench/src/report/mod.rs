@@ -3,6 +3,7 @@
 mod html;
 mod interval;
 mod keys;
+pub(crate) mod ratio;
 pub(crate) mod row;
 #[cfg(test)]
 pub(crate) mod sample;
@@ -13,5 +14,6 @@ pub(crate) mod units;
 
 pub(crate) use self::interval::Interval;
 pub(crate) use self::keys::{Key, alike, full_name, raw_beside};
+pub(crate) use self::ratio::{Metric, ratios};
 pub(crate) use self::shown::Shown;
-pub(crate) use self::summary::{QUANTITIES, Quantity, float, ratios, report, row};
+pub(crate) use self::summary::{float, report, row};

@@ -128,63 +128,6 @@ fn timeline(one: &Measured) -> Vec<Tick> {
     one.ticks.iter().map(tick).collect()
 }
 
-/// What two rows are compared by.
-#[derive(Clone, Copy)]
-pub(crate) struct Quantity {
-    /// As in [`Ratio`].
-    pub(crate) what: &'static str,
-    pub(crate) of: fn(&Repetition) -> f64,
-}
-
-pub(crate) const QUANTITIES: [Quantity; 4] = [
-    Quantity {
-        what: "p50",
-        of: |one| one.p50,
-    },
-    Quantity {
-        what: "p99",
-        of: |one| one.p99,
-    },
-    Quantity {
-        what: "calls_per_s",
-        of: |one| one.calls_per_s,
-    },
-    Quantity {
-        what: "cpu_us_per_call",
-        of: |one| one.cpu_us_per_call,
-    },
-];
-
-/// One row divided by another, in each quantity: each repetition by the one made right beside it.
-pub(crate) fn ratios(rows: &[Row], of: usize, to: usize) -> Vec<Ratio> {
-    let (Some(above), Some(below)) = (rows.get(of), rows.get(to)) else {
-        return Vec::new();
-    };
-    let ratio = |quantity: Quantity| {
-        let pairs = above.each.iter().zip(&below.each);
-        let quotient = |(above, below)| (quantity.of)(above) / (quantity.of)(below);
-        // Where nothing was answered there is nothing to divide by, and JSON has no such number.
-        let values = pairs.map(quotient).filter(|value| value.is_finite());
-        let values = values.collect::<Vec<_>>();
-        let min = values.iter().copied().reduce(f64::min)?;
-        let max = values.iter().copied().reduce(f64::max)?;
-        let median = median(values);
-        Some(Ratio {
-            what: quantity.what.into(),
-            of,
-            to,
-            median,
-            min,
-            max,
-            noisy: (max - min) > SPREAD * median,
-        })
-    };
-    QUANTITIES.into_iter().filter_map(ratio).collect()
-}
-
-/// Repetitions that lie further apart than this share of their median do not tell.
-const SPREAD: f64 = 0.5;
-
 /// The middle value; that between the middle two of an even number.
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
@@ -207,21 +150,9 @@ mod tests {
 
     use super::*;
     use crate::process::Pinning;
-    use crate::report::sample;
     use crate::transport::{Failure, Transport};
     use crate::usage::Usage;
     use crate::workload::{Flavor, Workload};
-
-    #[test]
-    fn a_row_without_calls_has_no_ratio_rather_than_no_number() {
-        let mut rows = sample::pair().rows;
-        rows[0].each[0].p50 = 0.0;
-        rows[0].each.iter_mut().for_each(|one| one.p99 = 0.0);
-        let found = ratios(&rows, 1, 0);
-        let whats: Vec<_> = found.iter().map(|ratio| ratio.what.as_str()).collect();
-        assert_eq!(whats, ["p50", "calls_per_s", "cpu_us_per_call"]);
-        assert!(found[0].max.is_finite());
-    }
 
     #[test]
     fn calls_that_were_never_sent_do_not_make_the_others_cheap() {

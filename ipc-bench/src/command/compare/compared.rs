@@ -6,8 +6,8 @@ use super::Entry;
 use super::goals::goals;
 use super::judged::{Judged, markdown, unjudged};
 use super::matrix::{Cell, Group};
-use super::ratio::{Metric, Quartiles, each, ratio, short};
 use super::table::aligned;
+use crate::report::ratio::{Metric, Quartiles, each, ratio, ratios, short};
 use crate::report::row::{Ratio, Report, Row};
 use crate::report::{report, row};
 use crate::transport::Transport;
@@ -253,11 +253,7 @@ impl Measured {
         }
         let others = self.members.iter().filter(|of| !ours(of));
         pairs.extend(others.filter_map(|of| Some((of.row, self.base(of, rows)?))));
-        let of_pair = |(of, to): (usize, usize)| {
-            Metric::ALL
-                .iter()
-                .filter_map(move |metric| ratio(rows, *metric, of, to))
-        };
+        let of_pair = |(of, to)| ratios(rows, of, to);
         pairs.into_iter().flat_map(of_pair).collect()
     }
 }

@@ -2,7 +2,7 @@
 
 use super::judged::{Judged, Verdict};
 use super::matrix::{Cell, Group, SMALL};
-use super::ratio::{Metric, Quartiles, each, quotients};
+use crate::report::ratio::{Metric, Quartiles, each, quotients};
 use crate::report::row::Row;
 use crate::workload::Flavor;
 

@@ -1,7 +1,7 @@
 //! Whether goals are met, for people.
 
 use super::goals::{Bound, Goal, goals};
-use super::ratio::{Quartiles, short};
+use crate::report::ratio::{Quartiles, short};
 
 /// Whether a goal is met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

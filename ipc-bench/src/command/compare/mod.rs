@@ -5,7 +5,6 @@ mod goals;
 mod judged;
 mod matrix;
 mod noise;
-mod ratio;
 mod table;
 
 use std::fs;

@@ -4,8 +4,9 @@ use serde::Serialize;
 
 use super::file::Unusable;
 use crate::machine::Machine;
+use crate::report::ratio::quotients;
 use crate::report::row::{Report, Row};
-use crate::report::{Interval, Key, QUANTITIES, Quantity, alike, full_name, raw_beside};
+use crate::report::{Interval, Key, Metric, alike, full_name, raw_beside};
 
 /// Two runs side by side.
 #[derive(Debug, Serialize)]
@@ -142,26 +143,17 @@ impl Comparison {
             self.missing.push(Lack::of(was, &why));
             return;
         };
-        for quantity in QUANTITIES {
-            let pairs = [
-                ratios(was, raw_was, &quantity),
-                ratios(is, raw_is, &quantity),
-            ];
-            self.quantity(was, &raw_was.transport, &quantity, pairs);
+        for metric in Metric::ALL {
+            let pairs = [ratios(was, raw_was, metric), ratios(is, raw_is, metric)];
+            self.quantity(was, &raw_was.transport, metric, pairs);
         }
     }
 
-    fn quantity(
-        &mut self,
-        row: &Row,
-        to: &str,
-        quantity: &Quantity,
-        [was, is]: [Option<Interval>; 2],
-    ) {
+    fn quantity(&mut self, row: &Row, to: &str, metric: Metric, [was, is]: [Option<Interval>; 2]) {
         let few = |run| {
             format!(
                 "{run} has fewer than {LEAST} repetitions of {}",
-                quantity.what
+                metric.name()
             )
         };
         let Some(baseline) = was else {
@@ -174,7 +166,7 @@ impl Comparison {
             return;
         };
         let change = current.median / baseline.median - 1.0;
-        let worse_by = if quantity.what == RATE {
+        let worse_by = if metric == Metric::CallsPerS {
             -change
         } else {
             change
@@ -190,7 +182,7 @@ impl Comparison {
         };
         self.differences.push(Difference {
             row: full_name(row),
-            what: quantity.what,
+            what: metric.name(),
             to: to.to_owned(),
             baseline,
             current,
@@ -223,17 +215,14 @@ impl Lack {
 }
 
 /// The quantity of each repetition of a row as a ratio to the raw one made beside it.
-fn ratios(row: &Row, raw: &Row, quantity: &Quantity) -> Option<Interval> {
-    let pairs = row.each.iter().zip(&raw.each);
-    let ratios = pairs.map(|(own, raw)| (quantity.of)(own) / (quantity.of)(raw));
-    let sound: Vec<f64> = ratios
+fn ratios(row: &Row, raw: &Row, metric: Metric) -> Option<Interval> {
+    let sound: Vec<f64> = quotients(row, raw, metric)
+        .into_iter()
         .filter(|ratio| ratio.is_finite() && *ratio > 0.0)
         .collect();
     Interval::of(sound.iter().copied()).filter(|_| sound.len() >= LEAST)
 }
 
-/// The one quantity of which more is better.
-const RATE: &str = "calls_per_s";
 /// Repetitions below which nothing is known of the noise.
 pub(super) const LEAST: usize = 3;
 /// By how much the share of calls that fail may grow: what chance brings in a run of a second or two.

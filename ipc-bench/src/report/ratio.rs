@@ -1,10 +1,10 @@
 //! Rows divided by one another, and whether that says anything.
 
-use crate::report::row::{Ratio, Repetition, Row};
+use super::row::{Ratio, Repetition, Row};
 
 /// What of a row is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Metric {
+pub(crate) enum Metric {
     P50,
     P99,
     CallsPerS,
@@ -12,10 +12,10 @@ pub(super) enum Metric {
 }
 
 impl Metric {
-    pub(super) const ALL: [Self; 4] = [Self::P50, Self::P99, Self::CallsPerS, Self::Cpu];
+    pub(crate) const ALL: [Self; 4] = [Self::P50, Self::P99, Self::CallsPerS, Self::Cpu];
 
     /// As it stands in JSON.
-    pub(super) const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::P50 => "p50",
             Self::P99 => "p99",
@@ -25,7 +25,7 @@ impl Metric {
     }
 
     /// For people.
-    pub(super) const fn unit(self) -> &'static str {
+    pub(crate) const fn unit(self) -> &'static str {
         match self {
             Self::P50 => "p50 us",
             Self::P99 => "p99 us",
@@ -34,7 +34,7 @@ impl Metric {
         }
     }
 
-    pub(super) const fn of(self, repetition: &Repetition) -> f64 {
+    pub(crate) const fn of(self, repetition: &Repetition) -> f64 {
         match self {
             Self::P50 => repetition.p50,
             Self::P99 => repetition.p99,
@@ -45,19 +45,29 @@ impl Metric {
 }
 
 /// Each repetition of a row.
-pub(super) fn each(row: &Row, metric: Metric) -> Vec<f64> {
+pub(crate) fn each(row: &Row, metric: Metric) -> Vec<f64> {
     row.each.iter().map(|one| metric.of(one)).collect()
 }
 
 /// Two rows, divided repetition by repetition: what the machine did meanwhile fell on both.
-pub(super) fn quotients(of: &Row, to: &Row, metric: Metric) -> Vec<f64> {
+pub(crate) fn quotients(of: &Row, to: &Row, metric: Metric) -> Vec<f64> {
     let pairs = of.each.iter().zip(&to.each);
     pairs
         .map(|(of, to)| metric.of(of) / metric.of(to))
         .collect()
 }
 
-pub(super) fn ratio(rows: &[Row], metric: Metric, of: usize, to: usize) -> Option<Ratio> {
+/// One row divided by another, in each quantity that both have.
+pub(crate) fn ratios(rows: &[Row], of: usize, to: usize) -> Vec<Ratio> {
+    let all = Metric::ALL.into_iter();
+    all.filter_map(|metric| ratio(rows, metric, of, to))
+        .collect()
+}
+
+/// One row divided by another. It is noisy where the middle half of its repetitions lies further
+/// apart than its median lies from 1: whether there is a difference at all cannot be told. There
+/// is none where a repetition has nothing to divide, or to divide by.
+pub(crate) fn ratio(rows: &[Row], metric: Metric, of: usize, to: usize) -> Option<Ratio> {
     let quotients = quotients(rows.get(of)?, rows.get(to)?, metric);
     let quartiles = Quartiles::of(&quotients)?;
     Some(Ratio {
@@ -76,17 +86,17 @@ const FEW: usize = 3;
 
 /// How the repetitions of a quantity lie.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Quartiles {
-    pub(super) min: f64,
-    pub(super) first: f64,
-    pub(super) median: f64,
-    pub(super) third: f64,
-    pub(super) max: f64,
+pub(crate) struct Quartiles {
+    pub(crate) min: f64,
+    pub(crate) first: f64,
+    pub(crate) median: f64,
+    pub(crate) third: f64,
+    pub(crate) max: f64,
 }
 
 impl Quartiles {
     /// None of no values, and of any that is no positive number.
-    pub(super) fn of(values: &[f64]) -> Option<Self> {
+    pub(crate) fn of(values: &[f64]) -> Option<Self> {
         let mut values = values.to_vec();
         let are_fine = values.iter().all(|value| value.is_finite() && *value > 0.0);
         values.sort_by(f64::total_cmp);
@@ -115,12 +125,12 @@ impl Quartiles {
     }
 
     /// How far the middle half goes apart, as a share of the median.
-    pub(super) fn spread(&self) -> f64 {
+    pub(crate) fn spread(&self) -> f64 {
         (self.third - self.first) / self.median
     }
 
     /// As `1.14 (1.12..1.20)`: median, lowest and highest.
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let Self {
             median, min, max, ..
         } = *self;
@@ -129,7 +139,7 @@ impl Quartiles {
 }
 
 /// Three digits, or all before the point.
-pub(super) fn short(value: f64) -> String {
+pub(crate) fn short(value: f64) -> String {
     match value {
         ..1.0 => format!("{value:.3}"),
         1.0..10.0 => format!("{value:.2}"),
@@ -141,6 +151,7 @@ pub(super) fn short(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::sample;
 
     #[test]
     fn quartiles_lie_between_values_where_there_is_none() {
@@ -169,6 +180,27 @@ mod tests {
         assert!(!is_clear(&[0.9, 1.0, 1.1]));
         assert!(!is_clear(&[1.0, 1.1, 1.4]));
         assert!(!is_clear(&[1.0, 1.0, 1.0]));
+    }
+
+    #[test]
+    fn a_row_without_calls_has_no_ratio_rather_than_no_number() {
+        let mut rows = sample::pair().rows;
+        rows[0].each[0].p50 = 0.0;
+        rows[0].each.iter_mut().for_each(|one| one.p99 = 0.0);
+        let found = ratios(&rows, 1, 0);
+        let whats: Vec<_> = found.iter().map(|ratio| ratio.what.as_str()).collect();
+        assert_eq!(whats, ["calls_per_s", "cpu_us_per_call"]);
+    }
+
+    #[test]
+    fn one_stray_of_five_repetitions_makes_no_ratio_noisy_and_one_of_two_does() {
+        let mut rows = sample::pair().rows;
+        rows[1].each[3].p50 *= 2.0;
+        assert!(!ratio(&rows, Metric::P50, 1, 0).unwrap().noisy);
+        for row in &mut rows {
+            row.each.drain(..3);
+        }
+        assert!(ratio(&rows, Metric::P50, 1, 0).unwrap().noisy);
     }
 
     #[test]
