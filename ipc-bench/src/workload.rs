@@ -106,6 +106,11 @@ impl Scenario {
         !matches!(self, Self::Mixed | Self::MixedSeparate | Self::Churn)
     }
 
+    /// Whether a stream goes on beside the calls.
+    pub(crate) const fn has_stream_beside(self) -> bool {
+        matches!(self, Self::Mixed | Self::MixedSeparate)
+    }
+
     /// How many calls or streams a connection has at the same time unless it is told.
     pub(crate) const fn usual_in_flight(self) -> usize {
         match self {

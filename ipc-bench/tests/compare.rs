@@ -168,6 +168,18 @@ fn goals_are_judged_in_markdown_and_the_rest_is_left_out() {
 }
 
 #[test]
+fn what_a_stream_moves_beside_calls_is_told() {
+    let what = ["compare", "--only=mixed", "--quick"];
+    let short = ["--repetitions=1", "--duration=0.5"];
+    let markdown = text(&[&what[..], &short, &["--markdown"]].concat());
+    let beside = "64 B beside a stream of 1 MiB messages: ipc: stream MiB/s ";
+    assert!(markdown.contains(beside), "{markdown}");
+    let found = json(&[&what[..], &short, &["--json"]].concat());
+    let of_stream = |ratio: &Value| ratio["what"] == "stream_bytes_per_s";
+    assert!(list(&found["ratios"]).iter().any(of_stream), "{found}");
+}
+
+#[test]
 fn one_run_leaves_all_its_files() {
     let folder = tempfile::tempdir().expect("a folder");
     let [json, markdown, html] = ["found.json", "goals.md", "page.html"].map(|name| {

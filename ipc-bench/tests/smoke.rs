@@ -81,7 +81,7 @@ fn is_complete(row: &Value) {
 }
 
 /// What a row says, by name.
-const KEYS: [&str; 27] = [
+const KEYS: [&str; 28] = [
     "arrivals",
     "bytes_per_s",
     "calls",
@@ -103,6 +103,7 @@ const KEYS: [&str; 27] = [
     "rss_bytes_per_connection",
     "runtime",
     "scenario",
+    "stream_bytes_per_s",
     "switches_per_call",
     "syscalls_per_call",
     "timeline",
@@ -178,8 +179,14 @@ fn a_stream_of_a_mebibyte_runs_beside_small_calls() {
     let rows = run(&["mixed,mixed_separate", "--payload=64"]);
     for row in rows {
         let small = row["calls_per_s"].as_f64().unwrap() * 128.0;
-        assert!(row["bytes_per_s"].as_f64().unwrap() > 2.0 * small, "{row}");
+        let stream = row["stream_bytes_per_s"].as_f64().unwrap();
+        assert!(stream > small, "{row}");
+        let all = row["bytes_per_s"].as_f64().unwrap();
+        assert!((all / (stream + small) - 1.0).abs() < 0.01, "{row}");
+        assert!(is_positive(&row["each"][0]["stream_bytes_per_s"]), "{row}");
     }
+    let alone = run(&["unary", "--in-flight=1"]);
+    assert!(alone[0]["stream_bytes_per_s"].is_null(), "{}", alone[0]);
 }
 
 #[test]

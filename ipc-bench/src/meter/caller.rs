@@ -85,7 +85,7 @@ impl Caller {
     /// Counts bytes of payload that no call of its own moved.
     pub(crate) fn moved(&self, bytes: usize) {
         if self.meter.plan.counts(now()) {
-            self.meter.shard(self.index).bytes += u64::try_from(bytes).unwrap_or(u64::MAX);
+            self.meter.shard(self.index).moved(bytes);
         }
     }
 

@@ -15,6 +15,8 @@ pub(crate) struct Part {
     pub(crate) calls: u64,
     /// Payload bytes, both directions together.
     pub(crate) bytes: u64,
+    /// Those of them that no call of its own moved.
+    pub(crate) streamed: u64,
     /// Calls that failed, by status and outcome.
     pub(crate) errors: BTreeMap<String, u64>,
     /// Latency in nanoseconds of the calls that were answered well.
@@ -26,6 +28,7 @@ pub(crate) struct Part {
 pub(crate) struct Counts {
     calls: u64,
     bytes: u64,
+    streamed: u64,
     errors: BTreeMap<String, u64>,
     /// Value in nanoseconds and how often it was seen.
     buckets: Vec<(u64, u64)>,
@@ -36,6 +39,7 @@ impl Default for Part {
         Self {
             calls: 0,
             bytes: 0,
+            streamed: 0,
             errors: BTreeMap::new(),
             histogram: Histogram::new(DIGITS).expect("so many digits are allowed"),
         }
@@ -52,6 +56,13 @@ impl Part {
             .expect("a histogram that resizes itself takes any value");
     }
 
+    /// Counts what a stream moved beside the calls.
+    pub(crate) fn moved(&mut self, bytes: usize) {
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        self.bytes += bytes;
+        self.streamed += bytes;
+    }
+
     pub(crate) fn failed(&mut self, failure: &Failure) {
         *self.errors.entry(failure.to_string()).or_default() += 1;
     }
@@ -59,6 +70,7 @@ impl Part {
     pub(crate) fn add(&mut self, other: &Self) {
         self.calls += other.calls;
         self.bytes += other.bytes;
+        self.streamed += other.streamed;
         for (what, count) in &other.errors {
             *self.errors.entry(what.clone()).or_default() += count;
         }
@@ -71,6 +83,7 @@ impl Part {
     pub(crate) fn clear(&mut self) {
         self.calls = 0;
         self.bytes = 0;
+        self.streamed = 0;
         self.errors.clear();
         self.histogram.reset();
     }
@@ -100,6 +113,7 @@ impl Part {
         Counts {
             calls: self.calls,
             bytes: self.bytes,
+            streamed: self.streamed,
             errors: self.errors.clone(),
             buckets: recorded.map(bucket).collect(),
         }
@@ -111,6 +125,7 @@ impl From<Counts> for Part {
         let mut part = Self {
             calls: counts.calls,
             bytes: counts.bytes,
+            streamed: counts.streamed,
             errors: counts.errors,
             ..Self::default()
         };
@@ -144,10 +159,12 @@ mod tests {
             part.answered(Duration::from_nanos(nanos), 128);
         }
         part.failed(&Failure::new("UNAVAILABLE", "NotSent"));
+        part.moved(1_000);
         let json = serde_json::to_string(&part.counts()).unwrap();
         let back = Part::from(serde_json::from_str::<Counts>(&json).unwrap());
         assert_eq!(back.histogram, part.histogram);
-        assert_eq!((back.calls, back.bytes), (5, 5 * 128));
+        assert_eq!(back.calls, 5);
+        assert_eq!((back.bytes, back.streamed), (5 * 128 + 1_000, 1_000));
         assert_eq!(back.errors, [("UNAVAILABLE/NotSent".to_owned(), 1)].into());
     }
 
@@ -167,10 +184,13 @@ mod tests {
         one.answered(Duration::from_micros(10), 1);
         let mut two = one.clone();
         two.failed(&Failure::new("ABORTED", "MayHaveRun"));
+        one.moved(7);
         two.add(&one);
-        assert_eq!((two.calls, two.bytes, two.failures()), (2, 2, 1));
+        assert_eq!((two.calls, two.bytes, two.failures()), (2, 9, 1));
+        assert_eq!(two.streamed, 7);
         two.clear();
         assert_eq!((two.calls, two.bytes, two.failures()), (0, 0, 0));
+        assert_eq!(two.streamed, 0);
         assert_eq!(two.histogram.len(), 0);
     }
 }

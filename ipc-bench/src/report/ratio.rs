@@ -9,10 +9,18 @@ pub(crate) enum Metric {
     P99,
     CallsPerS,
     Cpu,
+    /// What a stream moved beside the calls.
+    Stream,
 }
 
 impl Metric {
-    pub(crate) const ALL: [Self; 4] = [Self::P50, Self::P99, Self::CallsPerS, Self::Cpu];
+    pub(crate) const ALL: [Self; 5] = [
+        Self::P50,
+        Self::P99,
+        Self::CallsPerS,
+        Self::Cpu,
+        Self::Stream,
+    ];
 
     /// As it stands in JSON.
     pub(crate) const fn name(self) -> &'static str {
@@ -21,6 +29,7 @@ impl Metric {
             Self::P99 => "p99",
             Self::CallsPerS => "calls_per_s",
             Self::Cpu => "cpu_us_per_call",
+            Self::Stream => "stream_bytes_per_s",
         }
     }
 
@@ -31,6 +40,7 @@ impl Metric {
             Self::P99 => "p99 us",
             Self::CallsPerS => "calls/s",
             Self::Cpu => "CPU us per call",
+            Self::Stream => "stream MiB/s",
         }
     }
 
@@ -40,9 +50,12 @@ impl Metric {
             Self::P99 => repetition.p99,
             Self::CallsPerS => repetition.calls_per_s,
             Self::Cpu => repetition.cpu_us_per_call,
+            Self::Stream => repetition.stream_bytes_per_s / MIB,
         }
     }
 }
+
+const MIB: f64 = 1_048_576.0;
 
 /// Each repetition of a row.
 pub(crate) fn each(row: &Row, metric: Metric) -> Vec<f64> {

@@ -56,6 +56,8 @@ pub(crate) struct Row {
     pub(crate) calls_per_s: f64,
     /// Payload bytes per second, both directions together.
     pub(crate) bytes_per_s: f64,
+    /// What of it a stream moved beside the calls; none where there is no such stream.
+    pub(crate) stream_bytes_per_s: Option<f64>,
     pub(crate) latency_us: Latency,
     pub(crate) cpu_us_per_call: Sides<f64>,
     pub(crate) switches_per_call: Sides<f64>,
@@ -99,6 +101,8 @@ pub(crate) struct Repetition {
     pub(crate) p99: f64,
     /// Both sides together.
     pub(crate) cpu_us_per_call: f64,
+    /// 0 where no stream runs beside the calls.
+    pub(crate) stream_bytes_per_s: f64,
 }
 
 /// One interval of a time line.
@@ -113,7 +117,7 @@ pub(crate) struct Tick {
 /// One quantity of two rows, divided repetition by repetition.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Ratio {
-    /// `calls_per_s`, `p50`, `p99` or `cpu_us_per_call`.
+    /// `calls_per_s`, `p50`, `p99`, `cpu_us_per_call` or `stream_bytes_per_s`.
     pub(crate) what: String,
     /// Index into `rows` of the dividend.
     pub(crate) of: usize,

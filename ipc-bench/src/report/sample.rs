@@ -113,6 +113,7 @@ pub(crate) fn row(transport: &str, p50: f64) -> Row {
         p50: p50 * off,
         p99: p50 * 1.4 * off * off,
         cpu_us_per_call: p50 * 1.02 * off,
+        stream_bytes_per_s: 0.0,
     });
     let latency_us = Latency {
         p50,
@@ -141,6 +142,7 @@ pub(crate) fn row(transport: &str, p50: f64) -> Row {
         errors_by: BTreeMap::new(),
         calls_per_s,
         bytes_per_s: calls_per_s * 128.0,
+        stream_bytes_per_s: None,
         latency_us,
         cpu_us_per_call: sides(p50 * 0.52, p50 * 0.5),
         switches_per_call: sides(1.0, 1.02),

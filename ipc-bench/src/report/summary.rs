@@ -52,6 +52,10 @@ pub(crate) fn row(setup: &Setup, measured: &[Measured]) -> Row {
         errors_by: all.errors.clone(),
         calls_per_s: middle(&Measured::calls_per_s),
         bytes_per_s: middle(&|one| float(one.total.bytes) / one.seconds),
+        stream_bytes_per_s: workload
+            .scenario
+            .has_stream_beside()
+            .then(|| middle(&Measured::stream_bytes_per_s)),
         latency_us: Latency {
             p50: at(0.5),
             p90: at(0.9),
@@ -85,6 +89,10 @@ impl Measured {
         float(self.total.calls) / self.seconds
     }
 
+    fn stream_bytes_per_s(&self) -> f64 {
+        float(self.total.streamed) / self.seconds
+    }
+
     /// A quantity for each call that was sent.
     fn per_call(&self, quantity: i64) -> f64 {
         let calls = self.total.sent();
@@ -98,6 +106,7 @@ fn repetition(one: &Measured) -> Repetition {
         p50: one.total.quantile_us(0.5),
         p99: one.total.quantile_us(0.99),
         cpu_us_per_call: one.per_call(one.usage.client.cpu_us + one.usage.server.cpu_us),
+        stream_bytes_per_s: one.stream_bytes_per_s(),
     }
 }
 

@@ -65,6 +65,12 @@ fn of_row(row: &Row, repetitions: usize) -> Vec<String> {
             row.rss_bytes_per_connection / 1_024.0
         ),
     ];
+    if let Some(moved) = row.stream_bytes_per_s {
+        lines.push(format!(
+            "  stream beside the calls: {:.1} MiB/s",
+            moved / MIB
+        ));
+    }
     if let Some(Sides { client, server }) = row.syscalls_per_call {
         lines.push(format!(
             "  system calls per call: client {client:.2}, server {server:.2}"

@@ -72,6 +72,7 @@ impl Compared {
         let judged = self.judged();
         lines.extend(markdown(&judged));
         lines.push(String::new());
+        lines.extend(self.streams());
         lines.extend(unjudged(&judged));
         lines.extend(self.failures());
         lines.extend(self.caveats());
@@ -173,6 +174,21 @@ impl Compared {
         )
     }
 
+    /// What streams moved beside calls: fast calls are no gain where the stream waits for them.
+    fn streams(&self) -> Vec<String> {
+        let rows = &self.report.rows;
+        let mixed = |measured: &&Measured| measured.cell.group == Group::Mixed;
+        let told = self.cells.iter().filter(mixed).flat_map(|measured| {
+            measured.members.iter().filter_map(|member| {
+                let moved = each(rows.get(member.row)?, Metric::Stream);
+                let moved = Quartiles::of(&moved)?.text();
+                let (cell, name) = (measured.cell, &member.name);
+                Some(format!("{cell}: {name}: {} {moved}", Metric::Stream.unit()))
+            })
+        });
+        told.collect()
+    }
+
     /// Calls that failed.
     fn failures(&self) -> Vec<String> {
         let failed = self.cells.iter().flat_map(|measured| {
@@ -265,7 +281,7 @@ impl Cell {
             Group::Latency | Group::Reverse | Group::Connect => &[Metric::P50, Metric::P99],
             Group::TwoCores => &[Metric::P50, Metric::P99, Metric::Cpu],
             Group::InFlight | Group::Connections => &[Metric::CallsPerS, Metric::Cpu],
-            Group::Mixed => &[Metric::P99, Metric::CallsPerS],
+            Group::Mixed => &[Metric::P99, Metric::CallsPerS, Metric::Stream],
             Group::Bulk => &[Metric::CallsPerS],
         }
     }

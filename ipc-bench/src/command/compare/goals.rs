@@ -138,6 +138,7 @@ impl Goal {
             Metric::P99 => "p99",
             Metric::CallsPerS => "calls/s",
             Metric::Cpu => "CPU per call",
+            Metric::Stream => "stream",
         };
         match self.to {
             To::Nothing => format!("{what} {sign} {bound} us"),
@@ -228,6 +229,7 @@ pub(super) mod tests {
             p50: value,
             p99: value,
             cpu_us_per_call: value,
+            stream_bytes_per_s: value,
         });
         Row {
             transport,
@@ -248,6 +250,7 @@ pub(super) mod tests {
             errors_by: BTreeMap::new(),
             calls_per_s: 0.0,
             bytes_per_s: 0.0,
+            stream_bytes_per_s: None,
             latency_us: Latency::default(),
             cpu_us_per_call: Sides::default(),
             switches_per_call: Sides::default(),

@@ -65,9 +65,10 @@ const fn heading(key: Key) -> &'static str {
     }
 }
 
-const FIGURES: [&str; 15] = [
+const FIGURES: [&str; 16] = [
     "calls/s",
     "payload/s",
+    "stream/s",
     "p50",
     "p90",
     "p99",
@@ -83,7 +84,7 @@ const FIGURES: [&str; 15] = [
     "errors",
 ];
 
-fn figures(row: &Row) -> [String; 15] {
+fn figures(row: &Row) -> [String; 16] {
     let latency = &row.latency_us;
     let both = |sides: &Sides<f64>, text: fn(f64) -> String| {
         format!("{} + {}", text(sides.client), text(sides.server))
@@ -91,6 +92,8 @@ fn figures(row: &Row) -> [String; 15] {
     [
         count(row.calls_per_s),
         format!("{}/s", bytes(row.bytes_per_s)),
+        row.stream_bytes_per_s
+            .map_or_else(|| "–".to_owned(), |moved| format!("{}/s", bytes(moved))),
         time(latency.p50),
         time(latency.p90),
         time(latency.p99),

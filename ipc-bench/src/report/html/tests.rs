@@ -62,6 +62,15 @@ fn a_comparison_shows_every_transport_and_every_section() {
 }
 
 #[test]
+fn what_a_stream_moves_beside_calls_stands_in_its_row() {
+    let mut report = sample::pair();
+    report.rows[1].stream_bytes_per_s = Some(812.0 * 1_048_576.0);
+    let page = page(&report);
+    let words = words(&parsed(&page));
+    assert!(words.contains("stream/s") && words.contains("812 MiB/s"));
+}
+
+#[test]
 fn a_page_needs_nothing_from_elsewhere() {
     let page = page(&sample::comparison());
     let document = parsed(&page);

@@ -143,7 +143,7 @@ impl Comparison {
             self.missing.push(Lack::of(was, &why));
             return;
         };
-        for metric in Metric::ALL {
+        for metric in COMPARED {
             let pairs = [ratios(was, raw_was, metric), ratios(is, raw_is, metric)];
             self.quantity(was, &raw_was.transport, metric, pairs);
         }
@@ -223,6 +223,8 @@ fn ratios(row: &Row, raw: &Row, metric: Metric) -> Option<Interval> {
     Interval::of(sound.iter().copied()).filter(|_| sound.len() >= LEAST)
 }
 
+/// What is compared. A stream beside calls has no raw row that could be its measure.
+const COMPARED: [Metric; 4] = [Metric::P50, Metric::P99, Metric::CallsPerS, Metric::Cpu];
 /// Repetitions below which nothing is known of the noise.
 pub(super) const LEAST: usize = 3;
 /// By how much the share of calls that fail may grow: what chance brings in a run of a second or two.
