@@ -104,7 +104,7 @@ fn all_are_compared_in_each_cell_with_ratios_and_versions() {
             is(of, ("ipc", scenario)) && is(to, base)
         };
         let ratios = list(&found["ratios"]).iter().filter(is_meant);
-        assert!(ratios.count() >= 3, "ipc to {base:?} in {cell:?}");
+        assert!(ratios.count() >= 2, "ipc to {base:?} in {cell:?}");
     }
     for ratio in list(&found["ratios"]) {
         assert!(is_positive(&ratio["median"]), "{ratio}");

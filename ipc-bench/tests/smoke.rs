@@ -81,7 +81,7 @@ fn is_complete(row: &Value) {
 }
 
 /// What a row says, by name.
-const KEYS: [&str; 28] = [
+const KEYS: [&str; 29] = [
     "arrivals",
     "bytes_per_s",
     "calls",
@@ -110,6 +110,7 @@ const KEYS: [&str; 28] = [
     "transport",
     "uids",
     "version",
+    "windowed",
 ];
 
 /// Runs one short measurement, and gives its rows.
@@ -140,6 +141,8 @@ fn many_calls_in_flight_are_all_answered() {
     let rows = run(&arguments);
     assert_eq!(rows[0]["transport"], "raw_pipelined");
     assert_eq!(rows[1]["in_flight"], 64);
+    let windowed = rows.iter().map(|row| row["windowed"].as_bool().unwrap());
+    assert_eq!(windowed.collect::<Vec<_>>(), [true, false]);
 }
 
 #[test]

@@ -44,6 +44,10 @@ impl Metric {
         }
     }
 
+    const fn is_latency(self) -> bool {
+        matches!(self, Self::P50 | Self::P99)
+    }
+
     pub(crate) const fn of(self, repetition: &Repetition) -> f64 {
         match self {
             Self::P50 => repetition.p50,
@@ -81,7 +85,12 @@ pub(crate) fn ratios(rows: &[Row], of: usize, to: usize) -> Vec<Ratio> {
 /// apart than its median lies from 1: whether there is a difference at all cannot be told. There
 /// is none where a repetition has nothing to divide, or to divide by.
 pub(crate) fn ratio(rows: &[Row], metric: Metric, of: usize, to: usize) -> Option<Ratio> {
-    let quotients = quotients(rows.get(of)?, rows.get(to)?, metric);
+    let (above, below) = (rows.get(of)?, rows.get(to)?);
+    // The latency of a call is no share of that of a window.
+    if metric.is_latency() && above.windowed != below.windowed {
+        return None;
+    }
+    let quotients = quotients(above, below, metric);
     let quartiles = Quartiles::of(&quotients)?;
     Some(Ratio {
         what: metric.name().to_owned(),
@@ -200,6 +209,15 @@ mod tests {
         let mut rows = sample::pair().rows;
         rows[0].each[0].p50 = 0.0;
         rows[0].each.iter_mut().for_each(|one| one.p99 = 0.0);
+        let found = ratios(&rows, 1, 0);
+        let whats: Vec<_> = found.iter().map(|ratio| ratio.what.as_str()).collect();
+        assert_eq!(whats, ["calls_per_s", "cpu_us_per_call"]);
+    }
+
+    #[test]
+    fn the_latency_of_a_call_is_not_divided_by_that_of_a_window() {
+        let mut rows = sample::pair().rows;
+        rows[0].windowed = true;
         let found = ratios(&rows, 1, 0);
         let whats: Vec<_> = found.iter().map(|ratio| ratio.what.as_str()).collect();
         assert_eq!(whats, ["calls_per_s", "cpu_us_per_call"]);

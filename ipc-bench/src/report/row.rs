@@ -59,6 +59,8 @@ pub(crate) struct Row {
     /// What of it a stream moved beside the calls; none where there is no such stream.
     pub(crate) stream_bytes_per_s: Option<f64>,
     pub(crate) latency_us: Latency,
+    /// Whether that is the latency of a window, all that is in flight at once, and not of a call.
+    pub(crate) windowed: bool,
     pub(crate) cpu_us_per_call: Sides<f64>,
     pub(crate) switches_per_call: Sides<f64>,
     /// With all connections.

@@ -144,6 +144,7 @@ pub(crate) fn row(transport: &str, p50: f64) -> Row {
         bytes_per_s: calls_per_s * 128.0,
         stream_bytes_per_s: None,
         latency_us,
+        windowed: false,
         cpu_us_per_call: sides(p50 * 0.52, p50 * 0.5),
         switches_per_call: sides(1.0, 1.02),
         rss_bytes: Sides {

@@ -64,6 +64,7 @@ pub(crate) fn row(setup: &Setup, measured: &[Measured]) -> Row {
             p9999: at(0.9999),
             max: all.quantile_us(1.0),
         },
+        windowed: workload.in_flight > 1 && workload.transport.has_windows(),
         cpu_us_per_call: sides(
             |one| one.per_call(one.usage.client.cpu_us),
             |one| one.per_call(one.usage.server.cpu_us),

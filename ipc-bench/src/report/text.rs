@@ -29,6 +29,7 @@ fn of_row(row: &Row, repetitions: usize) -> Vec<String> {
     let Sides { client, server } = row.cpu_us_per_call;
     let switches = row.switches_per_call;
     let latency = row.latency_us;
+    let whose = if row.windowed { " of a window" } else { "" };
     let mut lines = vec![
         format!(
             "{} {}, pinning {}: {} {} B, {} connections x {} in flight, {} client processes, {rate}; \
@@ -50,7 +51,7 @@ fn of_row(row: &Row, repetitions: usize) -> Vec<String> {
             row.errors
         ),
         format!(
-            "  latency us: p50 {:.2}  p90 {:.2}  p99 {:.2}  p99.9 {:.2}  p99.99 {:.2}  max {:.2}",
+            "  latency{whose} us: p50 {:.2}  p90 {:.2}  p99 {:.2}  p99.9 {:.2}  p99.99 {:.2}  max {:.2}",
             latency.p50, latency.p90, latency.p99, latency.p999, latency.p9999, latency.max
         ),
         format!(

@@ -104,6 +104,11 @@ impl Transport {
         }
     }
 
+    /// Whether calls in flight make up windows, which are begun and ended as one.
+    pub(crate) const fn has_windows(self) -> bool {
+        matches!(self, Self::RawPipelined | Self::RawEpoll)
+    }
+
     /// Whether it has what a scenario needs.
     pub(crate) fn supports(self, scenario: Scenario) -> bool {
         match self {

@@ -252,6 +252,7 @@ pub(super) mod tests {
             bytes_per_s: 0.0,
             stream_bytes_per_s: None,
             latency_us: Latency::default(),
+            windowed: false,
             cpu_us_per_call: Sides::default(),
             switches_per_call: Sides::default(),
             rss_bytes: Sides::default(),

@@ -36,9 +36,17 @@ struct Quantity {
     what: &'static str,
     title: &'static str,
     more_is_better: bool,
+    is_latency: bool,
     text: fn(f64) -> String,
     of: fn(&Row) -> f64,
     each: fn(&Row, &Repetition) -> f64,
+}
+
+impl Quantity {
+    /// Whether it says of a row what it says of others.
+    const fn is_of(&self, row: &Row) -> bool {
+        !(self.is_latency && row.windowed)
+    }
 }
 
 fn quantities(card: &[&Row]) -> [Quantity; 4] {
@@ -46,6 +54,7 @@ fn quantities(card: &[&Row]) -> [Quantity; 4] {
         what,
         title,
         more_is_better: false,
+        is_latency: true,
         text: time,
         of,
         each,
@@ -55,6 +64,7 @@ fn quantities(card: &[&Row]) -> [Quantity; 4] {
             what: "calls_per_s",
             title: "payload per second",
             more_is_better: true,
+            is_latency: false,
             text: |value| format!("{}/s", bytes(value)),
             of: |row| row.bytes_per_s,
             each: |row, one| one.calls_per_s * row.bytes_per_s / row.calls_per_s,
@@ -64,6 +74,7 @@ fn quantities(card: &[&Row]) -> [Quantity; 4] {
             what: "calls_per_s",
             title: "calls per second",
             more_is_better: true,
+            is_latency: false,
             text: |value| format!("{}/s", count(value)),
             of: |row| row.calls_per_s,
             each: |_, one| one.calls_per_s,
@@ -83,18 +94,22 @@ fn quantities(card: &[&Row]) -> [Quantity; 4] {
             |_, one| one.p99,
         ),
         rate,
-        latency(
-            "cpu_us_per_call",
-            "CPU time per call, both sides",
-            |row| row.cpu_us_per_call.client + row.cpu_us_per_call.server,
-            |_, one| one.cpu_us_per_call,
-        ),
+        Quantity {
+            what: "cpu_us_per_call",
+            title: "CPU time per call, both sides",
+            more_is_better: false,
+            is_latency: false,
+            text: time,
+            of: |row| row.cpu_us_per_call.client + row.cpu_us_per_call.server,
+            each: |_, one| one.cpu_us_per_call,
+        },
     ]
 }
 
 fn panel(report: &Report, card: &[&Row], quantity: &Quantity, palette: &Palette) -> Markup {
-    let most = longest(card, quantity);
     let mut bars: Vec<&Row> = card.to_vec();
+    bars.retain(|row| quantity.is_of(row));
+    let most = longest(&bars, quantity);
     bars.sort_by(|a, b| (quantity.of)(a).total_cmp(&(quantity.of)(b)));
     if quantity.more_is_better {
         bars.reverse();
@@ -174,7 +189,7 @@ fn bar(row: &Row, quantity: &Quantity, most: f64) -> Markup {
 /// The ratio to the raw row beside it, as the report has it.
 fn ratio_label(report: &Report, row: &Row, quantity: &Quantity) -> Markup {
     let raw = raw_beside(&report.rows, row).first().copied();
-    let raw = raw.filter(|raw| !std::ptr::eq(*raw, row));
+    let raw = raw.filter(|raw| !std::ptr::eq(*raw, row) && quantity.is_of(raw));
     let Some(raw) = raw else {
         return html! {};
     };

@@ -13,7 +13,7 @@ use crate::report::units::{count, digits, time};
 pub(super) fn percentiles(rows: &[&Row], palette: &Palette) -> Markup {
     let drawn: Vec<&Row> = rows
         .iter()
-        .filter(|row| row.percentiles.len() > 1)
+        .filter(|row| row.percentiles.len() > 1 && !row.windowed)
         .copied()
         .collect();
     html! {
@@ -105,7 +105,7 @@ pub(super) fn timeline(rows: &[&Row], palette: &Palette) -> Markup {
 }
 
 fn timeline_plots(rows: &[&Row], palette: &Palette) -> [Plot; 2] {
-    let plot = |label, text, value: fn(&Tick) -> f64| {
+    let plot = |rows: &[&Row], label, text, value: fn(&Tick) -> f64| {
         let ticks = || rows.iter().flat_map(|row| &row.timeline);
         let point = |tick: &Tick| Point {
             x: tick.at_s,
@@ -121,9 +121,11 @@ fn timeline_plots(rows: &[&Row], palette: &Palette) -> [Plot; 2] {
             }),
         }
     };
+    let mut of_calls = rows.to_vec();
+    of_calls.retain(|row| !row.windowed);
     [
-        plot("calls per second", count, |tick| tick.calls_per_s),
-        plot("p99 latency", time, |tick| tick.p99_us),
+        plot(rows, "calls per second", count, |tick| tick.calls_per_s),
+        plot(&of_calls, "p99 latency", time, |tick| tick.p99_us),
     ]
 }
 

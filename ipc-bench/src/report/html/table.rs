@@ -86,6 +86,10 @@ const FIGURES: [&str; 16] = [
 
 fn figures(row: &Row) -> [String; 16] {
     let latency = &row.latency_us;
+    let time_of = |us: f64| match row.windowed {
+        true => format!("{} a window", time(us)),
+        false => time(us),
+    };
     let both = |sides: &Sides<f64>, text: fn(f64) -> String| {
         format!("{} + {}", text(sides.client), text(sides.server))
     };
@@ -94,12 +98,12 @@ fn figures(row: &Row) -> [String; 16] {
         format!("{}/s", bytes(row.bytes_per_s)),
         row.stream_bytes_per_s
             .map_or_else(|| "–".to_owned(), |moved| format!("{}/s", bytes(moved))),
-        time(latency.p50),
-        time(latency.p90),
-        time(latency.p99),
-        time(latency.p999),
-        time(latency.p9999),
-        time(latency.max),
+        time_of(latency.p50),
+        time_of(latency.p90),
+        time_of(latency.p99),
+        time_of(latency.p999),
+        time_of(latency.p9999),
+        time_of(latency.max),
         both(&row.cpu_us_per_call, time),
         both(&row.switches_per_call, digits),
         row.syscalls_per_call

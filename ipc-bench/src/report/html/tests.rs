@@ -71,6 +71,25 @@ fn what_a_stream_moves_beside_calls_stands_in_its_row() {
 }
 
 #[test]
+fn the_latency_of_a_window_does_not_stand_beside_that_of_calls() {
+    let seen = |report: &Report| {
+        let page = page(report);
+        let document = parsed(&page);
+        let is_bar = |node: &roxmltree::Node<'_, '_>| node.attribute("class") == Some("fill");
+        let bars = document.descendants().filter(is_bar).count();
+        let words = words(&document);
+        let ratios = words.matches("× raw").count();
+        (bars, ratios, words.contains("a window"))
+    };
+    let mut report = sample::pair();
+    assert_eq!(seen(&report), (8, 4, false));
+    report.rows[0].windowed = true;
+    assert_eq!(seen(&report), (6, 2, true));
+    report.rows[1].windowed = true;
+    assert_eq!(seen(&report), (4, 2, true));
+}
+
+#[test]
 fn a_page_needs_nothing_from_elsewhere() {
     let page = page(&sample::comparison());
     let document = parsed(&page);
