@@ -66,6 +66,15 @@ pub(crate) fn raise_descriptors() -> Result<u64, Error> {
     Ok(wanted)
 }
 
+/// How many agents a server takes within a limit of descriptors; see ServerBuilder::bind.
+pub(crate) const fn most_agents(limit: u64) -> u64 {
+    limit.saturating_sub(OTHERS) / EACH
+}
+
+/// Descriptors that a server must have for each connection to take it.
+const EACH: u64 = 4;
+/// Descriptors that are not for connections, and spare connections while others come and go.
+const OTHERS: u64 = 512;
 /// The most descriptors any measurement asks for.
 const MOST: u64 = 65_536;
 

@@ -13,6 +13,8 @@ pub(crate) struct Usage {
     pub(crate) cpu_us: i64,
     /// Voluntary and not.
     pub(crate) switches: i64,
+    /// The voluntary ones alone: each time a thread waited, and woke up later.
+    pub(crate) waits: i64,
 }
 
 impl Usage {
@@ -23,6 +25,7 @@ impl Usage {
         })?;
         Ok(Self {
             cpu_us: (used.user_time() + used.system_time()).num_microseconds(),
+            waits: used.voluntary_context_switches(),
             switches: used.voluntary_context_switches() + used.involuntary_context_switches(),
         })
     }
@@ -31,11 +34,32 @@ impl Usage {
         Self {
             cpu_us: self.cpu_us - before.cpu_us,
             switches: self.switches - before.switches,
+            waits: self.waits - before.waits,
         }
     }
 
     pub(crate) const fn add(&mut self, other: Self) {
         self.cpu_us += other.cpu_us;
         self.switches += other.switches;
+        self.waits += other.waits;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn a_thread_that_waits_is_counted() {
+        let before = Usage::now().unwrap();
+        let (ready, is_ready) = mpsc::sync_channel(0);
+        let told = thread::spawn(move || (0..100).all(|number| ready.send(number).is_ok()));
+        assert_eq!(is_ready.into_iter().count(), 100);
+        assert!(told.join().unwrap());
+        let used = Usage::now().unwrap().since(before);
+        assert!(used.waits > 0 && used.waits <= used.switches, "{used:?}");
     }
 }

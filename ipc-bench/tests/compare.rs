@@ -163,8 +163,41 @@ fn goals_are_judged_in_markdown_and_the_rest_is_left_out() {
         "{text}"
     );
     assert_eq!(text.contains("x tonic"), cfg!(feature = "peers"), "{text}");
-    assert!(!text.contains("in flight"), "{text}");
+    assert!(!text.contains("| 64 in flight"), "{text}");
+    assert!(
+        text.contains("not measured: 64 in flight, 64 B: "),
+        "{text}"
+    );
     assert!(text.contains("load average"), "{text}");
+}
+
+#[test]
+fn idle_agents_and_system_calls_are_judged_in_the_same_table() {
+    let arguments = ["compare", "--only=connections,in_flight", "--markdown"];
+    let output = bench(&[&arguments[..], &SHORT].concat());
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{complaint}");
+    let text = String::from_utf8(output.stdout).expect("text");
+    for runtime in ["current_thread", "multi_thread"] {
+        let judged = |what: &str, goal: &str| {
+            let start = format!("| {what} | {runtime} | {goal} | - | ");
+            text.lines().any(|line| line.starts_with(&start))
+        };
+        let agents = "10000 idle agents";
+        assert!(
+            judged(agents, "memory of the server per agent <= 8 KiB"),
+            "{text}"
+        );
+        assert!(
+            judged(agents, "wake-ups of the server per minute <= 0"),
+            "{text}"
+        );
+        let calls = "64 in flight, 64 B, one core, under strace";
+        let is_counted = judged(calls, "system calls per call, both sides <= 0.25");
+        let is_said = complaint.contains("system calls are not counted");
+        assert!(is_counted != is_said, "{complaint} {text}");
+    }
+    assert!(text.contains("KiB with 100 |"), "{text}");
 }
 
 #[test]

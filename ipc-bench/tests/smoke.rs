@@ -280,8 +280,9 @@ fn an_open_loop_makes_the_calls_that_were_meant() {
 
 #[test]
 fn idle_connections_are_held_and_weighed() {
-    let found = json(&["idle", "--connections=20", "--json"]);
+    let found = json(&["idle", "--connections=20", "--window=0.2", "--json"]);
     assert_eq!(found["connections"], 20);
+    assert!(found["wakeups_per_minute"].is_number(), "{found}");
     assert!(is_positive(&found["rss_bytes_after"]));
 }
 
@@ -325,7 +326,7 @@ fn the_outcome_can_go_to_a_file() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("found.json");
     let path = file.to_str().unwrap();
-    let output = bench(&["idle", "--connections=2", "--json", path]);
+    let output = bench(&["idle", "--connections=2", "--window=0.1", "--json", path]);
     assert!(output.status.success());
     assert!(output.stdout.is_empty());
     let text = std::fs::read_to_string(file).unwrap();

@@ -1,15 +1,18 @@
-//! Memory of the server for each connection that has called once and is idle.
+//! What idle agents cost a server: memory, and wake-ups that nobody called for.
+
+use std::time::Duration;
 
 use bytes::Bytes;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use super::effort::positive;
 use crate::error::Error;
 use crate::machine::{Machine, raise_descriptors, resident};
 use crate::output::Format;
 use crate::process::{Pinning, Server, Setup, folder};
 use crate::report::float;
-use crate::transport::{Async as _, Client as _, Ipc, Transport};
-use crate::workload::{Flavor, Workload};
+use crate::transport::{Async, Client as _, Ipc, Transport};
+use crate::workload::{Flavor, Target, Workload};
 
 /// What to hold.
 #[derive(Debug, clap::Args)]
@@ -20,6 +23,9 @@ pub(crate) struct Args {
     /// Bytes of the payload of the one call each has made
     #[arg(long, default_value_t = 64)]
     payload: usize,
+    /// Seconds in which wake-ups of the server are counted, once without connections and once with
+    #[arg(long, default_value = "5", value_parser = positive)]
+    window: f64,
     /// The runtime of both sides
     #[arg(long, default_value = "current_thread")]
     runtime: Flavor,
@@ -28,67 +34,122 @@ pub(crate) struct Args {
 }
 
 #[derive(Debug, Serialize)]
-struct Held {
+struct Found {
     machine: Machine,
-    runtime: Flavor,
-    connections: u32,
+    #[serde(flatten)]
+    held: Held,
+}
+
+/// What a server held, and how often it woke up.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Held {
+    pub(crate) runtime: Flavor,
+    pub(crate) connections: u32,
     rss_bytes_before: u64,
     rss_bytes_after: u64,
-    rss_bytes_per_connection: f64,
+    pub(crate) rss_bytes_per_connection: f64,
+    /// Seconds in which wake-ups were counted.
+    window_s: f64,
+    /// Voluntary context switches of the server with all connections, less those without one.
+    pub(crate) wakeups_per_minute: f64,
 }
 
 /// Connections that come and go before the count, so that what the server allots once is there.
 const FIRST: u32 = 16;
 
 pub(crate) fn idle(args: &Args) -> Result<(), Error> {
+    let workload = Workload {
+        payload: args.payload,
+        ..Workload::new(Transport::Ipc, args.runtime)
+    };
+    let found = Found {
+        machine: Machine::this(),
+        held: hold(workload, args.connections, args.window)?,
+    };
+    args.format.show(&found, lines)
+}
+
+/// Holds so many connections to a server of its own, each after one call, and counts its wake-ups
+/// for so many seconds without them and with them.
+pub(super) fn hold(workload: Workload, connections: u32, window: f64) -> Result<Held, Error> {
     raise_descriptors()?;
     let folder = folder()?;
     let socket = folder.path().join("s");
     let workload = Workload {
-        payload: args.payload,
-        connections: usize::try_from(args.connections).unwrap_or(usize::MAX),
+        connections: usize::try_from(connections).unwrap_or(usize::MAX),
         deadline: false,
-        ..Workload::new(Transport::Ipc, args.runtime)
+        ..workload
     };
+    let (runtime, payload) = (workload.runtime, workload.payload);
     let target = workload.target(socket.clone());
-    let setup = Setup::new(workload, Pinning::None);
-    let server = Server::start(&setup, &socket)?;
-    let hold = async |count: u32| {
-        let mut clients = Vec::new();
-        for _ in 0..count {
-            let client = Ipc::connect(&target).await?;
-            let payload = Bytes::from(vec![7; args.payload]);
-            let echoed = client.echo(payload).await;
-            echoed.map_err(|failure| Error::Failed(failure.to_string()))?;
-            clients.push(client);
-        }
-        Ok::<_, Error>(clients)
-    };
-    let (before, after) = args.runtime.build()?.block_on(async {
-        drop(hold(FIRST).await?);
-        let before = resident(server.pid())?;
-        let clients = hold(args.connections).await?;
-        let after = resident(server.pid())?;
+    let mut server = Server::start(&Setup::new(workload, Pinning::None), &socket)?;
+    let (before, after) = runtime.build()?.block_on(async {
+        drop(connect(FIRST, &target, payload).await?);
+        let before = Moment::after(&mut server, window).await?;
+        let clients = connect(connections, &target, payload).await?;
+        let after = Moment::after(&mut server, window).await?;
         drop(clients);
         Ok::<_, Error>((before, after))
     })?;
     server.stop()?;
-    let held = Held {
-        machine: Machine::this(),
-        runtime: args.runtime,
-        connections: args.connections,
-        rss_bytes_before: before,
-        rss_bytes_after: after,
-        rss_bytes_per_connection: float(after.saturating_sub(before))
-            / f64::from(args.connections.max(1)),
-    };
-    args.format.show(&held, lines)
+    Ok(Held::of(runtime, connections, window, [before, after]))
 }
 
-fn lines(held: &Held) -> Vec<String> {
+impl Held {
+    /// By a moment without connections and one with them.
+    fn of(runtime: Flavor, connections: u32, window: f64, [before, after]: [Moment; 2]) -> Self {
+        let rss = float(after.rss_bytes.saturating_sub(before.rss_bytes));
+        let wakeups = float(after.wakeups.saturating_sub(before.wakeups));
+        Self {
+            runtime,
+            connections,
+            rss_bytes_before: before.rss_bytes,
+            rss_bytes_after: after.rss_bytes,
+            rss_bytes_per_connection: rss / f64::from(connections.max(1)),
+            window_s: window,
+            wakeups_per_minute: wakeups * MINUTE / window,
+        }
+    }
+}
+
+/// What a server holds, and how often it woke up on the way to here.
+struct Moment {
+    rss_bytes: u64,
+    wakeups: u64,
+}
+
+impl Moment {
+    async fn after(server: &mut Server, window: f64) -> Result<Self, Error> {
+        let before = server.usage()?;
+        tokio::time::sleep(Duration::from_secs_f64(window)).await;
+        let used = server.usage()?.since(before);
+        Ok(Self {
+            rss_bytes: resident(server.pid())?,
+            wakeups: u64::try_from(used.waits).unwrap_or_default(),
+        })
+    }
+}
+
+async fn connect(
+    count: u32,
+    target: &Target,
+    payload: usize,
+) -> Result<Vec<<Ipc as Async>::Client>, Error> {
+    let mut clients = Vec::new();
+    for _ in 0..count {
+        let client = Ipc::connect(target).await?;
+        let echoed = client.echo(Bytes::from(vec![7; payload])).await;
+        echoed.map_err(|failure| Error::Failed(failure.to_string()))?;
+        clients.push(client);
+    }
+    Ok(clients)
+}
+
+fn lines(found: &Found) -> Vec<String> {
     let kib = |bytes: u64| float(bytes) / 1_024.0;
+    let held = &found.held;
     vec![
-        held.machine.line(),
+        found.machine.line(),
         format!(
             "{} idle connections, {}: {:.0} KiB before, {:.0} KiB with them, {:.2} KiB each",
             held.connections,
@@ -97,5 +158,26 @@ fn lines(held: &Held) -> Vec<String> {
             kib(held.rss_bytes_after),
             held.rss_bytes_per_connection / 1_024.0
         ),
+        format!(
+            "wake-ups of the server that they cause: {:.0} per minute, by {} s",
+            held.wakeups_per_minute, held.window_s
+        ),
     ]
+}
+
+/// Seconds.
+const MINUTE: f64 = 60.0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_server_does_without_connections_is_not_theirs() {
+        let moments =
+            [(10_000, 3), (50_000, 7)].map(|(rss_bytes, wakeups)| Moment { rss_bytes, wakeups });
+        let held = Held::of(Flavor::CurrentThread, 10, 5.0, moments);
+        assert_eq!(held.rss_bytes_per_connection.to_string(), "4000");
+        assert_eq!(held.wakeups_per_minute.to_string(), "48");
+    }
 }

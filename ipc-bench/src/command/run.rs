@@ -90,7 +90,7 @@ pub(crate) fn interleaved(
 }
 
 /// System calls per call; none, with a word why, where they cannot be counted.
-fn syscalls(setup: &Setup) -> Option<Sides<f64>> {
+pub(super) fn syscalls(setup: &Setup) -> Option<Sides<f64>> {
     let scenario = setup.workload.scenario;
     if !scenario.is_alone() {
         say(&format!(

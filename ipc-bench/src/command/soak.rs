@@ -7,7 +7,7 @@ use clap::value_parser;
 use crate::attach::{self, Attached, Place};
 use crate::command::effort::{count, positive};
 use crate::error::Error;
-use crate::machine::raise_descriptors;
+use crate::machine::{most_agents, raise_descriptors};
 use crate::observe::Process;
 use crate::output::say;
 use crate::process::{Pinning, Server, Setup, folder, measure};
@@ -111,12 +111,11 @@ impl Args {
                 "a churn of more agents than there are calls: each calls before it leaves",
             ));
         }
-        let needed = u64::from(self.agents) * EACH;
-        let free = limit.saturating_sub(OTHERS);
-        if self.place.is_none() && needed > free {
+        let (agents, most) = (u64::from(self.agents), most_agents(limit));
+        if self.place.is_none() && agents > most {
             return Err(Error::TooMany {
                 agents: self.agents,
-                most: free / EACH,
+                most,
             });
         }
         let workload = Workload {
@@ -126,7 +125,7 @@ impl Args {
             amount: Amount::seconds(self.duration),
             ..Workload::new(Transport::Ipc, self.runtime)
         };
-        let processes = usize::try_from(needed.div_ceil(free.max(1))).unwrap_or(usize::MAX);
+        let processes = usize::try_from(agents.div_ceil(most.max(1))).unwrap_or(usize::MAX);
         Ok(Setup {
             processes: self
                 .processes
@@ -168,8 +167,4 @@ fn line(sample: &Sample) -> String {
     )
 }
 
-/// Descriptors that a server must have for each connection to take it; see ServerBuilder::bind.
-const EACH: u64 = 4;
-/// Descriptors that are not for connections, and spare connections while others come and go.
-const OTHERS: u64 = 512;
 const MIB: f64 = 1_048_576.0;

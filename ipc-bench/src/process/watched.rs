@@ -35,6 +35,7 @@ impl Watched for Option<Process> {
         Ok(Usage {
             cpu_us: count(process.cpu_us()?),
             switches: process.switches().map_or(0, count),
+            waits: 0,
         })
     }
 

@@ -14,6 +14,9 @@ pub(crate) struct Report {
     pub(crate) repetitions: usize,
     pub(crate) rows: Vec<Row>,
     pub(crate) ratios: Vec<Ratio>,
+    /// What a comparison counted beside its rows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) counted: Vec<Counted>,
     /// What a soak sampled beside its row.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) soak: Option<Samples>,
@@ -130,4 +133,16 @@ pub(crate) struct Ratio {
     pub(crate) max: f64,
     /// Whether the repetitions agree too little to tell.
     pub(crate) noisy: bool,
+}
+
+/// What was counted, apart from timed calls.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Counted {
+    /// `syscalls_per_call`, `rss_bytes_per_agent` or `wakeups_per_minute`.
+    pub(crate) what: String,
+    pub(crate) runtime: String,
+    /// Calls in flight, or idle agents.
+    pub(crate) among: usize,
+    /// Each repetition.
+    pub(crate) each: Vec<f64>,
 }

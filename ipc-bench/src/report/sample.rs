@@ -82,6 +82,7 @@ pub(crate) fn report(rows: Vec<Row>) -> Report {
         repetitions: STEADY.len(),
         rows,
         ratios,
+        counted: Vec::new(),
         soak: None,
     }
 }

@@ -13,6 +13,7 @@ pub(crate) fn report(repetitions: usize, rows: Vec<Row>, ratios: Vec<Ratio>) -> 
         repetitions,
         rows,
         ratios,
+        counted: Vec::new(),
         soak: None,
     }
 }
@@ -173,7 +174,7 @@ mod tests {
         }
         let used = Usage {
             cpu_us: 30,
-            switches: 0,
+            ..Usage::default()
         };
         let measured = Measured {
             seconds: 1.0,

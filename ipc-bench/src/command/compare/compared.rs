@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use super::Entry;
 use super::goals::goals;
 use super::judged::{Judged, markdown, unjudged};
 use super::matrix::{Cell, Group};
 use super::table::aligned;
+use super::{Entry, counted};
 use crate::report::ratio::{Metric, Quartiles, each, ratio, ratios, short};
-use crate::report::row::{Ratio, Report, Row};
+use crate::report::row::{Counted, Ratio, Report, Row};
 use crate::report::{report, row};
 use crate::transport::Transport;
 
@@ -35,7 +35,12 @@ struct Member {
 
 impl Compared {
     /// Entries come in the order in which they are shown.
-    pub(super) fn new(entries: &[Entry], repetitions: usize, load: [Option<f64>; 2]) -> Self {
+    pub(super) fn new(
+        entries: &[Entry],
+        repetitions: usize,
+        counted: Vec<Counted>,
+        load: [Option<f64>; 2],
+    ) -> Self {
         let rows = entries
             .iter()
             .map(|entry| row(&entry.setup, &entry.measured));
@@ -60,7 +65,10 @@ impl Compared {
         }
         let ratios = cells.iter().flat_map(|cell| cell.ratios(&rows)).collect();
         Self {
-            report: report(repetitions, rows, ratios),
+            report: Report {
+                counted,
+                ..report(repetitions, rows, ratios)
+            },
             cells,
             load,
         }
@@ -146,10 +154,10 @@ impl Compared {
                 .collect::<Vec<_>>()
         };
         let goals = goals();
-        goals
+        let timed = goals
             .iter()
-            .flat_map(|goal| goal.judge(&of_cell(goal.cell())))
-            .collect()
+            .flat_map(|goal| goal.judge(&of_cell(goal.cell())));
+        timed.chain(counted::judge(&self.report.counted)).collect()
     }
 
     /// The machine, what ran on it and how busy it was.

@@ -1,7 +1,9 @@
 //! Whether goals are met, for people.
 
-use super::goals::{Bound, Goal, goals};
+use super::counted;
+use super::goals::{Bound, goals};
 use crate::report::ratio::{Quartiles, short};
+use crate::workload::Flavor;
 
 /// Whether a goal is met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,33 +14,41 @@ pub(super) enum Verdict {
     Unclear,
 }
 
+/// How a goal is called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Name {
+    /// What it is about.
+    pub(super) what: String,
+    /// The runtime, if it is about one.
+    pub(super) runtime: Option<Flavor>,
+    /// As `p50 <= 1.2 x raw`.
+    pub(super) goal: String,
+}
+
 /// A goal and what was measured for it.
 #[derive(Clone, Debug)]
 pub(super) struct Judged {
-    pub(super) goal: Goal,
+    pub(super) name: Name,
     pub(super) runtime: String,
-    /// None if there was no call.
-    pub(super) measured: Option<Quartiles>,
+    pub(super) measured: String,
     pub(super) verdict: Verdict,
     /// The peer that comes nearest, and what it reaches.
     pub(super) best: Option<(String, f64)>,
 }
 
 impl Judged {
-    pub(super) fn measured(&self) -> String {
-        let text = self.measured.as_ref().map(Quartiles::text);
-        text.unwrap_or_else(|| "no calls".to_owned())
-    }
-
     /// In one line.
     pub(super) fn text(&self) -> String {
         let met = match self.verdict {
             Verdict::Met => "met",
             Verdict::Missed => "MISSED",
-            Verdict::Unclear => "unclear",
+            Verdict::Unclear => "too noisy to tell",
         };
-        let (cell, goal, measured) = (self.goal.cell(), self.goal.text(), self.measured());
-        format!("goal: {cell}, {}: {goal}: {measured}: {met}", self.runtime)
+        let Name { what, goal, .. } = &self.name;
+        format!(
+            "goal: {what}, {}: {goal}: {}: {met}",
+            self.runtime, self.measured
+        )
     }
 }
 
@@ -56,26 +66,36 @@ pub(super) fn markdown(judged: &[Judged]) -> Vec<String> {
         let met = match judged.verdict {
             Verdict::Met => "yes",
             Verdict::Missed => "**no**",
-            Verdict::Unclear => "unclear",
+            Verdict::Unclear => "too noisy to tell",
         };
-        let (cell, runtime, goal) = (judged.goal.cell(), &judged.runtime, judged.goal.text());
-        let measured = judged.measured();
-        format!("| {cell} | {runtime} | {goal} | {best} | {measured} | {met} |")
+        let Name { what, goal, .. } = &judged.name;
+        let (runtime, measured) = (&judged.runtime, &judged.measured);
+        format!("| {what} | {runtime} | {goal} | {best} | {measured} | {met} |")
     }));
     lines
 }
 
 /// The goals that this run says nothing of, so that a table does not look better for it.
 pub(super) fn unjudged(judged: &[Judged]) -> Vec<String> {
-    let is_judged = |goal: &Goal| judged.iter().any(|judged| judged.goal == *goal);
-    let goals = goals();
-    let missing = goals.iter().filter(|goal| !is_judged(goal));
+    let is_judged = |name: &Name| judged.iter().any(|judged| judged.name == *name);
+    let names = goals().into_iter().map(|goal| goal.name());
+    let missing = names
+        .chain(counted::names())
+        .filter(|name| !is_judged(name));
     missing
-        .map(|goal| {
-            let runtime = goal.runtime().map(|runtime| format!(", {runtime}"));
-            let runtime = runtime.unwrap_or_default();
-            format!("not measured: {}{runtime}: {}", goal.cell(), goal.text())
-        })
+        .map(
+            |Name {
+                 what,
+                 runtime,
+                 goal,
+             }| {
+                let runtime = runtime.map(|runtime| format!(", {runtime}"));
+                format!(
+                    "not measured: {what}{}: {goal}",
+                    runtime.unwrap_or_default()
+                )
+            },
+        )
         .collect()
 }
 

@@ -14,13 +14,13 @@ use crate::workload::{Amount, Flavor, Scenario, Workload};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "snake_case")]
 pub(super) enum Group {
-    /// One call at a time, both processes on one core: 64 B, 64 KiB and 1 MiB
+    /// One call at a time, both processes on one core: 64 B, 64 KiB and 1 MiB; its system calls
     Latency,
     /// One call at a time, a core for each process, with and without busy polling
     TwoCores,
-    /// 16, 64 and 256 calls in flight on one connection, and the CPU time they take
+    /// 16, 64 and 256 calls in flight on one connection, the CPU time and system calls they take
     InFlight,
-    /// 64 and 1,000 connections with one call each
+    /// 64 and 1,000 connections with one call each; 10,000 idle ones
     Connections,
     /// A stream of 64 KiB and of 1 MiB messages from the server
     Bulk,

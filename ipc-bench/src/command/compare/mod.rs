@@ -1,6 +1,7 @@
 //! ipc beside bare sockets and its peers, interleaved in one run.
 
 mod compared;
+mod counted;
 mod goals;
 mod judged;
 mod matrix;
@@ -60,8 +61,11 @@ pub(crate) struct Args {
 pub(crate) fn compare(args: &Args) -> Result<(), Error> {
     let before = noise::load_average();
     let repetitions = args.repetitions.unwrap_or(if args.quick { 2 } else { 5 });
-    let (entries, failed) = measure_all(args.plan(), repetitions);
-    let compared = Compared::new(&entries, repetitions, [before, noise::load_average()]);
+    let (entries, mut failed) = measure_all(args.plan(), repetitions);
+    let after = noise::load_average();
+    let (counted, uncounted) = counted::count(&args.only, repetitions, args.quick);
+    failed.extend(uncounted);
+    let compared = Compared::new(&entries, repetitions, counted, [before, after]);
     let (here, file) = match &args.markdown {
         None => (false, None),
         Some(place) if place == Path::new("-") => (true, None),

@@ -1,6 +1,6 @@
 //! What this crate is to reach.
 
-use super::judged::{Judged, Verdict};
+use super::judged::{Judged, Name, Verdict};
 use super::matrix::{Cell, Group, SMALL};
 use crate::report::ratio::{Metric, Quartiles, each, quotients};
 use crate::report::row::Row;
@@ -122,12 +122,15 @@ impl Goal {
         self.cell
     }
 
-    pub(super) const fn runtime(&self) -> Option<Flavor> {
-        self.runtime
+    pub(super) fn name(&self) -> Name {
+        Name {
+            what: self.cell.to_string(),
+            runtime: self.runtime,
+            goal: self.text(),
+        }
     }
 
-    /// As `p50 <= 1.2 x raw`.
-    pub(super) fn text(&self) -> String {
+    fn text(&self) -> String {
         let (sign, bound) = match self.bound {
             Bound::AtMost(bound) => ("<=", bound),
             Bound::AtLeast(bound) => (">=", bound),
@@ -192,9 +195,9 @@ impl Goal {
             Some((other.transport.clone(), quartiles.median))
         });
         Some(Judged {
-            goal: *self,
+            name: self.name(),
             runtime: row.runtime.clone(),
-            measured,
+            measured: measured.map_or_else(|| "no calls".to_owned(), |measured| measured.text()),
             verdict: telling.map_or(Verdict::Unclear, |measured| self.bound.verdict(&measured)),
             best: match self.bound {
                 Bound::AtMost(_) | Bound::Steady(_) => reached.min_by(|a, b| a.1.total_cmp(&b.1)),
