@@ -2,14 +2,15 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::time::Instant;
 
 use bytes::{Buf, BytesMut};
-use tokio::time::{Instant, timeout_at};
 
 use crate::clock::{end_of, now};
 use crate::conn::io::{Read, Reader, Writer};
 use crate::error::{ConnectionError, HandshakeError};
 use crate::sync::Arc;
+use crate::timer::before;
 use crate::wire::messages::GoAway;
 use crate::wire::{
     Accepting, Connecting, Established, Failure, GoAwayCode, Local, Parting, Progress, Violation,
@@ -27,7 +28,7 @@ pub(crate) async fn connect<A>(
     local: &Local,
     trust: impl FnOnce() -> Result<A, HandshakeError>,
 ) -> Result<(A, Shaken), HandshakeError> {
-    let deadline = end_of(now(), local.limits.handshake).into();
+    let deadline = end_of(now(), local.limits.handshake);
     let mut input = BytesMut::new();
     let (mut step, hello) = Connecting::start(local);
     // A server that turns us away may have closed before it read this; what it said is
@@ -90,7 +91,7 @@ pub(crate) async fn accept(
     local: &Local,
     session: [u8; 16],
 ) -> Result<Shaken, HandshakeError> {
-    let deadline = end_of(now(), local.limits.handshake).into();
+    let deadline = end_of(now(), local.limits.handshake);
     let mut input = BytesMut::new();
     let mut step = Accepting::default();
     let greeted = loop {
@@ -148,16 +149,13 @@ async fn read_by(
     reader: &Reader,
     input: &mut BytesMut,
 ) -> Result<(), ConnectionError> {
-    timeout_at(deadline, read(reader, input))
-        .await
-        .unwrap_or_else(|_elapsed| Err(Violation::HandshakeTimeout.into()))
+    let read = before(deadline, read(reader, input)).await;
+    read.unwrap_or_else(|| Err(Violation::HandshakeTimeout.into()))
 }
 
 /// A write that must end in time; a peer that takes nothing can be told nothing.
 async fn within<T>(deadline: Instant, step: impl Future<Output = T>) -> Result<T, HandshakeError> {
-    timeout_at(deadline, step)
-        .await
-        .map_err(|_elapsed| HandshakeError::TimedOut)
+    before(deadline, step).await.ok_or(HandshakeError::TimedOut)
 }
 
 async fn read(reader: &Reader, input: &mut BytesMut) -> Result<(), ConnectionError> {
@@ -265,11 +263,11 @@ pub(crate) mod tests {
         let local = Local::default();
         for bytes in [&said()[..], &[0; 4]] {
             let (near, _far) = given_descriptors(bytes);
-            let (reader, writer) = open(near).unwrap();
+            let (reader, writer) = open(Arc::new(near)).unwrap();
             let told = connect(&reader, &writer, &local, || Ok(())).await;
             assert_eq!(lost_by(&told.map(drop)), Some(Violation::Descriptors));
             let (near, _far) = given_descriptors(bytes);
-            let (reader, writer) = open(near).unwrap();
+            let (reader, writer) = open(Arc::new(near)).unwrap();
             let told = accept(&reader, &writer, &local, [7; 16]).await;
             assert_eq!(lost_by(&told.map(drop)), Some(Violation::Descriptors));
         }
@@ -286,10 +284,10 @@ pub(crate) mod tests {
     async fn the_last_words_of_a_server_are_read_although_nothing_can_be_written() {
         // [TRN-6]
         let (near, far) = crate::sys::socket_pair().unwrap();
-        let (_reader, writer) = open(far).unwrap();
+        let (_reader, writer) = open(Arc::new(far)).unwrap();
         say(&writer, &said());
         writer.close();
-        let (reader, writer) = open(near).unwrap();
+        let (reader, writer) = open(Arc::new(near)).unwrap();
         let local = Local::default();
         let told = connect(&reader, &writer, &local, || Ok(())).await;
         match told.unwrap_err() {

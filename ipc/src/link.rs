@@ -63,14 +63,13 @@ impl Link {
         trust: &ResolvedPolicy,
         timeout: Option<Duration>,
     ) -> Result<Client, Error> {
-        let identified = socket.try_clone()?;
-        let (reader, writer) = transport::open(socket)?;
+        let socket = Arc::new(socket);
+        let (reader, writer) = transport::open(Arc::clone(&socket))?;
         let trust = || {
-            let peer = Peer::of(&identified).map_err(unidentified)?;
+            let peer = Peer::of(&socket).map_err(unidentified)?;
             trust.check(peer).map_err(HandshakeError::NotTrusted)
         };
         let (admitted, shaken) = handshake::connect(&reader, &writer, &self.local, trust).await?;
-        drop(identified);
         let connection = self.start(admitted, (reader, writer), shaken);
         Ok(Client::owning(connection, timeout))
     }

@@ -290,7 +290,7 @@ async fn serve(shared: Arc<Shared>, accepted: Accepted, stopping: CancellationTo
         peer.pid = accepted.peer.informational_pid()
     );
     async {
-        let (reader, writer) = match transport::open(accepted.fd) {
+        let (reader, writer) = match transport::open(Arc::new(accepted.fd)) {
             Ok(halves) => halves,
             Err(error) => {
                 return warn!(

@@ -61,9 +61,8 @@ pub(crate) enum Read {
     Descriptors,
 }
 
-pub(crate) fn open(socket: OwnedFd) -> io::Result<(Reader, Writer)> {
-    let refuses = sys::refuse_descriptors(&socket);
-    let writer = Arc::new(socket);
+pub(crate) fn open(writer: Arc<OwnedFd>) -> io::Result<(Reader, Writer)> {
+    let refuses = sys::refuse_descriptors(&writer);
     let socket = sys::readable(Arc::clone(&writer))?;
     Ok((Reader::Socket { socket, refuses }, Writer::Socket(writer)))
 }

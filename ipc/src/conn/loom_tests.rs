@@ -79,7 +79,8 @@ async fn read(far: &MemoryEnd, bytes: usize) {
     let mut buffer = BytesMut::with_capacity(4_096);
     while buffer.len() < bytes {
         buffer.reserve(4_096);
-        poll_fn(|cx| far.poll_read(cx, &mut buffer)).await;
+        poll_fn(|cx| far.poll_readable(cx)).await;
+        far.try_read(&mut buffer, usize::MAX);
     }
 }
 

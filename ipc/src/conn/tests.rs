@@ -164,7 +164,7 @@ async fn a_panic_of_a_service_costs_its_call_alone() {
 async fn who_keeps_a_connection_that_is_over_holds_no_descriptor() {
     let (near, far) = crate::sys::socket_pair().unwrap();
     let setup = setup(&peer(), Arc::new(Nobody), Limits::default());
-    let (reader, writer) = io::open(near).unwrap();
+    let (reader, writer) = io::open(Arc::new(near)).unwrap();
     let io::Writer::Socket(socket) = &writer else {
         panic!("{writer:?}")
     };

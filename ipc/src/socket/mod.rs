@@ -23,6 +23,8 @@ pub use directory::{DirectoryError, Flaw};
 pub use inherited::InheritError;
 pub(crate) use listener::Listener;
 
+use crate::sys;
+
 /// Bytes a socket may hold in each direction: the default of Linux is 208 KiB, of macOS 8 KiB (PIPSIZ), which is a system call and
 /// a wait per 8 KiB.
 const BUFFER: usize = 256 * 1024;
@@ -35,7 +37,7 @@ fn raise_buffers(socket: &OwnedFd, send: usize, receive: usize) {
     if smaller(getsockopt(socket, sockopt::SndBuf), send) {
         result = setsockopt(socket, sockopt::SndBuf, &send);
     }
-    if smaller(getsockopt(socket, sockopt::RcvBuf), receive) {
+    if sys::RECEIVERS_HAVE_BUFFERS && smaller(getsockopt(socket, sockopt::RcvBuf), receive) {
         result = result.and_then(|()| setsockopt(socket, sockopt::RcvBuf, &receive));
     }
     // Past kern.ipc.maxsockbuf macOS refuses. A small buffer is slow, not wrong.

@@ -31,6 +31,8 @@ pub(crate) const SYSTEM_GROUPS: &[u32] = &[];
 pub(crate) const ADMIN_GROUPS: &[&str] = &["sudo", "wheel"];
 /// A new connection starts with the system's defaults (af_unix.c unix_create1).
 pub(crate) const ACCEPTED_INHERIT_BUFFERS: bool = false;
+/// What a stream holds counts against its sender alone (af_unix.c unix_stream_sendmsg).
+pub(crate) const RECEIVERS_HAVE_BUFFERS: bool = false;
 /// accept(2): EINVAL means that the socket does not listen.
 pub(crate) const EINVAL_BLAMES_THE_CLIENT: bool = false;
 
@@ -129,9 +131,9 @@ pub(crate) fn accept(socket: BorrowedFd<'_>) -> io::Result<OwnedFd> {
 
 /// Has the kernel refuse descriptors that the peer sends from now on; `false` before Linux 6.16 (SO_PASSRIGHTS).
 pub(crate) fn refuse_descriptors(socket: &OwnedFd) -> bool {
-    let told = socket::setsockopt(socket, PassRights, &false);
-    // Believed only if it is there to be read: some sandboxes take any option.
-    told.is_ok() && socket::getsockopt(socket, PassRights) == Ok(false)
+    // Believed only if it is there to be read: some sandboxes take any option. A connection has it from its listener.
+    let refuses = || socket::getsockopt(socket, PassRights) == Ok(false);
+    refuses() || socket::setsockopt(socket, PassRights, &false).is_ok() && refuses()
 }
 
 /// One non-blocking receive into the spare capacity of `buf`; descriptors sent along are closed and reported. Where they are

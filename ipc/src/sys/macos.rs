@@ -38,6 +38,8 @@ pub(crate) const SYSTEM_GROUPS: &[u32] = &[0, 1];
 pub(crate) const ADMIN_GROUPS: &[&str] = &["admin"];
 /// A new connection copies the listener's buffers, and setting them later fails once the client has left (xnu sosetoptlock).
 pub(crate) const ACCEPTED_INHERIT_BUFFERS: bool = true;
+/// What is sent waits in the receiver's buffer (xnu uipc_usrreq.c uipc_send).
+pub(crate) const RECEIVERS_HAVE_BUFFERS: bool = true;
 /// A client that left at the wrong moment shows as EINVAL.
 pub(crate) const EINVAL_BLAMES_THE_CLIENT: bool = true;
 

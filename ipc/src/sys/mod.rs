@@ -28,8 +28,9 @@ use macos as activation;
 pub(crate) use os::socket_pair;
 pub(crate) use os::{
     ACCEPTED_INHERIT_BUFFERS, ADMIN_GROUPS, DIRECTORY, DirectoryWatch, EINVAL_BLAMES_THE_CLIENT,
-    PLATFORM, SYSTEM_GROUPS, SYSTEM_LINKS, accept, bind, connect, console_user, identity, receive,
-    receive_parts, refuse_descriptors, send, send_parts, stream_socket, user_directory,
+    PLATFORM, RECEIVERS_HAVE_BUFFERS, SYSTEM_GROUPS, SYSTEM_LINKS, accept, bind, connect,
+    console_user, identity, receive, receive_parts, refuse_descriptors, send, send_parts,
+    stream_socket, user_directory,
 };
 #[cfg(test)]
 pub(crate) use os::{LONGEST_ADDRESS, as_user, bind_longest};

@@ -2,25 +2,38 @@
 //!
 //! While tokio has a timer, every `epoll_wait` carries a timeout, for which the kernel starts and
 //! cancels a timer of its own, which a small call feels. Most deadlines are met before they
-//! fire, so a connection keeps one timer, moves it rarely, and leaves the waiting to the thread
-//! of `futures-timer`.
+//! fire, so a connection keeps one timer, moves it rarely, and leaves the waiting to a thread.
 //!
 //! In tests and with feature `testing` it is tokio's after all, whose clock can be paused.
 
-use std::future::Future;
-use std::pin::Pin;
+#[cfg(any(test, not(feature = "testing")))]
+mod thread;
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use futures_timer::Delay;
-
+#[cfg(any(test, not(feature = "testing")))]
+use self::thread::Alarm;
 #[cfg(any(test, feature = "testing"))]
 use self::wheel::Sleep;
 use crate::clock::now;
 
+/// What a future comes to, if that is before this moment.
+pub(crate) async fn before<T>(at: Instant, future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    let mut late = <Timer>::new(at);
+    poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Pending => Pin::new(&mut late).poll(cx).map(|()| None),
+    })
+    .await
+}
+
 /// What waits for a [`Timer`].
 #[cfg(not(any(test, feature = "testing")))]
-type Sleep = Delay;
+type Sleep = Alarm;
 
 /// Fires at a moment that can be moved.
 #[derive(Debug)]
@@ -59,18 +72,6 @@ impl<W: Wait> Future for Timer<W> {
 pub(crate) trait Wait: Future<Output = ()> + Unpin {
     fn start(wait: Duration) -> Self;
     fn restart(&mut self, wait: Duration);
-}
-
-impl Wait for Delay {
-    fn start(wait: Duration) -> Self {
-        Self::new(wait)
-    }
-
-    /// Anew: while the thread takes an old wait up, `Delay::reset` can have it mistaken for the
-    /// new one, which is then lost.
-    fn restart(&mut self, wait: Duration) {
-        *self = Self::new(wait);
-    }
 }
 
 /// Tokio's timer, driven by a clock that can be paused.
@@ -132,7 +133,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_timer_of_the_thread_fires_when_it_is_set_to() {
-        fires_when_it_is_set_to::<Delay>().await;
+        fires_when_it_is_set_to::<Alarm>().await;
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,0 +1,190 @@
+//! One thread that waits for all deadlines of the process.
+//!
+//! It is woken only for a deadline that is sooner than the one it waits for. Most are later, and
+//! most are met, so a connection that comes and goes does not cost a switch to it.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::LazyLock;
+use std::task::{Context, Poll, Waker};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tracing::error;
+
+use super::Wait;
+use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+/// A moment that somebody waits for; it leaves the list when it has come.
+#[derive(Debug)]
+pub(crate) struct Alarm(Key);
+
+/// When, and which of those at the same time.
+type Key = (Instant, u64);
+
+static CLOCK: LazyLock<Clock> = LazyLock::new(Clock::default);
+
+#[derive(Default)]
+struct Clock {
+    waits: Mutex<Waits>,
+    sooner: Condvar,
+}
+
+#[derive(Default)]
+struct Waits {
+    wakers: BTreeMap<Key, Option<Waker>>,
+    last: u64,
+    runs: bool,
+    /// Until when the thread sleeps; `None` if nothing is to come.
+    until: Option<Instant>,
+}
+
+impl Wait for Alarm {
+    fn start(wait: Duration) -> Self {
+        let mut waits = CLOCK.lock();
+        let key = (in_time(wait), waits.last);
+        waits.last += 1;
+        waits.wakers.insert(key, None);
+        if !waits.runs {
+            waits.runs = run();
+        }
+        if waits.until.is_none_or(|until| key.0 < until) {
+            waits.until = Some(key.0);
+            CLOCK.sooner.notify_one();
+        }
+        Self(key)
+    }
+
+    fn restart(&mut self, wait: Duration) {
+        *self = Self::start(wait);
+    }
+}
+
+impl Future for Alarm {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut waits = CLOCK.lock();
+        let Some(waker) = waits.wakers.get_mut(&self.0) else {
+            return Poll::Ready(());
+        };
+        match waker {
+            Some(waker) => waker.clone_from(cx.waker()),
+            None => *waker = Some(cx.waker().clone()),
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        let waker = CLOCK.lock().wakers.remove(&self.0);
+        drop(waker);
+    }
+}
+
+impl Clock {
+    fn lock(&self) -> MutexGuard<'_, Waits> {
+        self.waits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Wakes whoever's time has come, for ever.
+    fn tick(&self) -> ! {
+        let mut due = Vec::new();
+        let mut waits = self.lock();
+        loop {
+            waits.take_due(&mut due);
+            if !due.is_empty() {
+                drop(waits);
+                due.drain(..).for_each(Waker::wake);
+                waits = self.lock();
+                continue;
+            }
+            waits.until = waits.wakers.keys().next().map(|&(at, _)| at);
+            waits = match waits.until {
+                None => self.sooner.wait(waits),
+                Some(until) => {
+                    let left = until.saturating_duration_since(in_time(Duration::ZERO));
+                    let slept = self.sooner.wait_timeout(waits, left);
+                    slept
+                        .map(|(waits, _)| waits)
+                        .map_err(|poisoned| PoisonError::new(poisoned.into_inner().0))
+                }
+            }
+            .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+impl Waits {
+    fn take_due(&mut self, due: &mut Vec<Waker>) {
+        let now = in_time(Duration::ZERO);
+        while let Some(first) = self.wakers.first_entry()
+            && first.key().0 <= now
+        {
+            due.extend(first.remove());
+        }
+    }
+}
+
+/// Starts the thread, and says whether that went well; if not, the next wait tries again.
+fn run() -> bool {
+    let thread = thread::Builder::new().name("ipc-deadlines".into());
+    let started = thread.spawn(|| CLOCK.tick());
+    started
+        .inspect_err(|error| {
+            let error: &dyn std::error::Error = error;
+            error!(error, "no thread for deadlines, which do not end calls");
+        })
+        .is_ok()
+}
+
+/// The moment after so much time: of the system's clock, whatever a runtime makes of its own.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the clock that the thread sleeps by"
+)]
+fn in_time(wait: Duration) -> Instant {
+    crate::clock::end_of(Instant::now(), wait)
+}
+
+#[cfg(all(test, not(ipc_loom)))]
+mod tests {
+    use std::sync::mpsc;
+    use std::task::Wake;
+
+    use super::*;
+    use crate::sync::Arc;
+
+    struct Bell(u64, mpsc::Sender<u64>);
+
+    impl Wake for Bell {
+        fn wake(self: Arc<Self>) {
+            self.1.send(self.0).expect("the test listens");
+        }
+    }
+
+    #[test]
+    fn alarms_ring_when_it_is_their_time_and_leave_nothing_behind() {
+        let (bell, rung) = mpsc::channel();
+        let set = |millis| {
+            let mut alarm = Alarm::start(Duration::from_millis(millis));
+            let waker = Waker::from(Arc::new(Bell(millis, bell.clone())));
+            let rings = Pin::new(&mut alarm).poll(&mut Context::from_waker(&waker));
+            if rings.is_ready() {
+                bell.send(millis).unwrap();
+            }
+            alarm
+        };
+        let [far, later, _near @ ..] = [3_600_000, 3_500_000, 60, 1, 30].map(set);
+        let mut order = [(); 3].map(|()| rung.recv().unwrap());
+        order.sort_unstable();
+        assert_eq!(order, [1, 30, 60]);
+        let listed = |key| CLOCK.lock().wakers.contains_key(&key);
+        let keys = [far.0, later.0];
+        drop(later);
+        assert_eq!(keys.map(listed), [true, false]);
+        assert!(rung.try_recv().is_err(), "an hour has not passed");
+    }
+}
