@@ -27,7 +27,7 @@ pub(crate) struct BindOptions {
     pub backlog: u32,
     /// Bytes that may wait to be read by the peer. Default 256 KiB.
     pub send_buffer: usize,
-    /// Bytes from the peer that may wait to be read. Default 256 KiB.
+    /// Bytes from the peer that may wait to be read, on macOS; Linux counts them with their sender. Default 256 KiB.
     pub receive_buffer: usize,
 }
 
