@@ -14,7 +14,7 @@ use ipc::wire::{
 
 const SIZES: [(&str, usize); 3] = [("64B", 64), ("4KiB", 4 << 10), ("1MiB", 1 << 20)];
 /// The largest payload of one frame; larger messages are chunks.
-const CHUNK: usize = 65_536;
+const CHUNK: usize = 131_072;
 
 /// Header and payload into a buffer, and out of it, without a call.
 fn frames(c: &mut Criterion) {
@@ -32,7 +32,7 @@ fn frames(c: &mut Criterion) {
         });
         let mut encoded = BytesMut::new();
         encode(&message, &mut encoded);
-        let decoder = Decoder::new(65_536);
+        let decoder = Decoder::new(131_072);
         group.bench_with_input(BenchmarkId::new("decode", name), &encoded, |b, encoded| {
             b.iter_batched_ref(
                 || encoded.clone(),

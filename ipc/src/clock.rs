@@ -1,4 +1,4 @@
-//! The one reader of the clock, and arithmetic that does not overflow.
+//! The reader of the clock that tests drive, and arithmetic that does not overflow.
 
 use std::time::{Duration, Instant};
 

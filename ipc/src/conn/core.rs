@@ -134,8 +134,9 @@ impl Core {
         self.writer.as_ref().map(Writer::writable).transpose()
     }
 
-    /// Nothing is written any more; the caller closes what it gets.
+    /// Nothing is written any more, and nothing kept for it; the caller closes what it gets.
     pub(crate) fn hang_up(&mut self) -> Option<Writer> {
+        self.writing = Writing::default();
         self.writer.take()
     }
 

@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::LazyLock;
 use std::task::{Context, Poll, Waker};
@@ -46,12 +48,16 @@ impl Wait for Alarm {
         let key = (in_time(wait), waits.last);
         waits.last += 1;
         waits.wakers.insert(key, None);
-        if !waits.runs {
-            waits.runs = run();
-        }
+        let started = if waits.runs { Ok(()) } else { run() };
+        waits.runs = started.is_ok();
         if waits.until.is_none_or(|until| key.0 < until) {
             waits.until = Some(key.0);
             CLOCK.sooner.notify_one();
+        }
+        drop(waits);
+        if let Err(error) = started {
+            let error: &dyn std::error::Error = &error;
+            error!(error, "no thread for deadlines, which do not end calls");
         }
         Self(key)
     }
@@ -65,14 +71,15 @@ impl Future for Alarm {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        // Others' code, as a waker is, runs without the lock.
+        let waker = cx.waker().clone();
         let mut waits = CLOCK.lock();
-        let Some(waker) = waits.wakers.get_mut(&self.0) else {
+        let Some(place) = waits.wakers.get_mut(&self.0) else {
             return Poll::Ready(());
         };
-        match waker {
-            Some(waker) => waker.clone_from(cx.waker()),
-            None => *waker = Some(cx.waker().clone()),
-        }
+        let old = place.replace(waker);
+        drop(waits);
+        drop(old);
         Poll::Pending
     }
 }
@@ -97,7 +104,7 @@ impl Clock {
             waits.take_due(&mut due);
             if !due.is_empty() {
                 drop(waits);
-                due.drain(..).for_each(Waker::wake);
+                due.drain(..).for_each(wake);
                 waits = self.lock();
                 continue;
             }
@@ -128,16 +135,17 @@ impl Waits {
     }
 }
 
-/// Starts the thread, and says whether that went well; if not, the next wait tries again.
-fn run() -> bool {
+/// Starts the thread; if that fails, the next wait tries again.
+fn run() -> io::Result<()> {
     let thread = thread::Builder::new().name("ipc-deadlines".into());
-    let started = thread.spawn(|| CLOCK.tick());
-    started
-        .inspect_err(|error| {
-            let error: &dyn std::error::Error = error;
-            error!(error, "no thread for deadlines, which do not end calls");
-        })
-        .is_ok()
+    thread.spawn(|| CLOCK.tick()).map(drop)
+}
+
+/// A waker that panics must not end the deadlines of all others.
+fn wake(waker: Waker) {
+    if catch_unwind(AssertUnwindSafe(|| waker.wake())).is_err() {
+        error!("a waker panicked");
+    }
 }
 
 /// The moment after so much time: of the system's clock, whatever a runtime makes of its own.

@@ -67,7 +67,7 @@ impl Decoder {
 }
 
 /// A payload up to this size is copied: shared, it would keep a read buffer alive, which on a busy
-/// connection is eight times as large or more, and cost the next read a new one.
+/// connection is sixteen times as large or more, and cost the next read a new one.
 const COPIED: usize = 16_384;
 
 #[cfg(test)]

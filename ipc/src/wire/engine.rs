@@ -1,6 +1,6 @@
 //! The parts of `wire` as one connection after its handshake.
 //!
-//! Bytes go in by `handle_*` and come out by `poll_output`; what the peer did comes
+//! Bytes go in by `handle_*` and come out by `poll_parts`; what the peer did comes
 //! out as [`Event`]s; what this side wants is in [`commands`](super::commands).
 
 use std::time::{Duration, Instant};

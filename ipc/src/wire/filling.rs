@@ -25,7 +25,7 @@ pub struct Target {
     /// What there is of the message.
     pub bytes: BytesMut,
     /// Its length with the rest of the chunk.
-    pub until: usize,
+    until: usize,
 }
 
 impl Target {

@@ -154,7 +154,7 @@ impl Outbox {
         if !unseen.is_empty() {
             remove(&mut self.data, 0, &unseen);
             if remove(out, sent, &unseen) {
-                payload.clear();
+                *payload = Bytes::new();
             }
         }
         unseen

@@ -193,7 +193,13 @@ impl Peer {
         now: Instant,
         hostile: bool,
     ) -> Result<(), Violation> {
-        let part = self.arriving.split_to(bytes.min(self.arriving.len()));
+        let mut part = self.arriving.split_to(bytes.min(self.arriving.len()));
+        // As a connection reads: the rest of a chunk straight into its message.
+        if let Some(mut target) = self.engine.take_target() {
+            let rest = part.split_to(part.len().min(target.left()));
+            target.bytes.extend_from_slice(&rest);
+            self.engine.put_target(target);
+        }
         self.inbox.extend_from_slice(&part);
         while let Some(event) = self.engine.handle_input(&mut self.inbox, now)? {
             self.on_event(event, hostile);
