@@ -84,10 +84,19 @@ impl Core {
 
     /// Writes what waits, as far as the socket takes it.
     pub(crate) fn flush(&mut self, wakes: &mut Wakes) -> Flushed {
+        self.flush_chunks(usize::MAX, wakes)
+    }
+
+    /// [`Self::flush`] of so much that others are not kept from the lock for long; the task is
+    /// asked to go on with the rest.
+    pub(crate) fn flush_some(&mut self, wakes: &mut Wakes) -> Flushed {
+        self.flush_chunks(SOME, wakes)
+    }
+
+    fn flush_chunks(&mut self, mut most: usize, wakes: &mut Wakes) -> Flushed {
         let mut flushed = Flushed::All;
         loop {
-            if self.writing.is_done() && !self.refill() {
-                self.blocked = None;
+            if !self.has_next(&mut most, wakes) {
                 break;
             }
             let Some(writer) = &self.writer else { break };
@@ -110,6 +119,23 @@ impl Core {
         flushed
     }
 
+    /// Whether there is something to write now, of `most` chunks at most.
+    fn has_next(&mut self, most: &mut usize, wakes: &mut Wakes) -> bool {
+        if !self.writing.is_done() {
+            return true;
+        }
+        if *most == 0 && !self.engine.is_flushed() {
+            wakes.add(self.want());
+            return false;
+        }
+        *most = most.saturating_sub(1);
+        let some = self.refill();
+        if !some {
+            self.blocked = None;
+        }
+        some
+    }
+
     /// What cannot leave is dropped. That the peer is gone is for the reader to find out, behind
     /// the last answers; any other error ends the connection, because a part is missing now.
     fn fail(&mut self, error: ConnectionError, wakes: &mut Wakes) {
@@ -120,9 +146,9 @@ impl Core {
         }
     }
 
-    /// [`Self::flush`], noting since when the socket has no room.
-    pub(crate) fn flush_or_block(&mut self, wakes: &mut Wakes) -> Flushed {
-        let flushed = self.flush(wakes);
+    /// [`Self::flush_some`], or all, noting since when the socket has no room.
+    pub(crate) fn flush_or_block(&mut self, all: bool, wakes: &mut Wakes) -> Flushed {
+        let flushed = self.flush_chunks(if all { usize::MAX } else { SOME }, wakes);
         if flushed == Flushed::Blocked {
             self.blocked = self.blocked.or_else(|| Some(now()));
         }
@@ -335,3 +361,6 @@ impl Core {
         }
     }
 }
+
+/// Large chunks that are written at once, each of up to 128 KiB.
+const SOME: usize = 2;

@@ -375,7 +375,7 @@ impl Connection {
         if core.over.is_some() || core.batching || core.is_flushed() {
             return;
         }
-        if !core.is_alone() || core.flush(wakes) == Flushed::Blocked {
+        if !core.is_alone() || core.flush_some(wakes) == Flushed::Blocked {
             wakes.add(core.want());
         } else if core.is_wide() {
             // The task sees to it that an idle connection keeps little.

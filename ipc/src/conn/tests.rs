@@ -3,12 +3,14 @@
 #![expect(clippy::unwrap_used, reason = "a test that fails stops")]
 
 use std::cell::Cell;
+use std::os::fd::AsFd as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc;
 use std::task::Wake;
 use std::time::Duration;
 
 use bytes::Bytes;
+use nix::sys::socket::{setsockopt, sockopt};
 use prost::Message;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
@@ -174,6 +176,34 @@ async fn who_keeps_a_connection_that_is_over_holds_no_descriptor() {
     assert!(matches!(task.run().await, ConnectionError::Closed));
     assert!(socket.upgrade().is_none());
     assert!(connection.lock().over.is_some());
+}
+
+#[tokio::test]
+async fn a_large_message_is_not_written_under_one_lock() {
+    let (near, far) = crate::sys::socket_pair().unwrap();
+    for end in [&near, &far] {
+        setsockopt(end, sockopt::SndBuf, &400_000).unwrap();
+        setsockopt(end, sockopt::RcvBuf, &400_000).unwrap();
+    }
+    let setup = setup(&peer(), Arc::new(Nobody), Limits::default());
+    let (reader, writer) = io::open(Arc::new(near)).unwrap();
+    let (connection, _task) = over(reader, writer, setup, 1 << 20);
+    let open = Open {
+        head: CallHead::default(),
+        body: None,
+        end: false,
+        one_way: false,
+        deadline: None,
+    };
+    let key = connection.open(open, false, None).unwrap();
+    assert!(!connection.lock().wanted);
+    let message = Body::Bytes(vec![0; 300_000].into());
+    connection.send(key, message, true).unwrap();
+    let core = connection.lock();
+    assert!(core.wanted && core.blocked.is_none());
+    let mut said = bytes::BytesMut::with_capacity(400_000);
+    while crate::sys::receive(far.as_fd(), &mut said, false).is_ok() {}
+    assert_eq!(said.len(), 3 * 12 + 2 * 65_536, "CALL and two chunks");
 }
 
 #[test]

@@ -220,7 +220,7 @@ impl Link {
 
     /// Writes what the socket takes.
     fn write(&mut self) -> Flushed {
-        let flushed = self.core.flush_or_block(&mut Wakes::default());
+        let flushed = self.core.flush_or_block(true, &mut Wakes::default());
         if self.core.writer.is_some()
             && let Err(reason) = self.core.verdict()
         {
