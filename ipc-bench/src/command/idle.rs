@@ -112,6 +112,9 @@ impl Held {
     }
 }
 
+/// How long a server takes at most to let go of what connections before have left.
+const SETTLED: Duration = Duration::from_secs(2);
+
 /// What a server holds, and how often it woke up on the way to here.
 struct Moment {
     rss_bytes: u64,
@@ -120,6 +123,7 @@ struct Moment {
 
 impl Moment {
     async fn after(server: &mut Server, window: f64) -> Result<Self, Error> {
+        tokio::time::sleep(SETTLED).await;
         let before = server.usage()?;
         tokio::time::sleep(Duration::from_secs_f64(window)).await;
         let used = server.usage()?.since(before);

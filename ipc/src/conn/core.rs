@@ -95,6 +95,10 @@ impl Core {
 
     fn flush_chunks(&mut self, mut most: usize, wakes: &mut Wakes) -> Flushed {
         let mut flushed = Flushed::All;
+        if self.over.is_some() {
+            // Nobody goes on with the rest.
+            most = usize::MAX;
+        }
         loop {
             if !self.has_next(&mut most, wakes) {
                 break;
@@ -114,7 +118,7 @@ impl Core {
                 Err(error) => self.fail(error.into(), wakes),
             }
         }
-        // Whatever was queued has moved to the output buffer, so there is room again.
+        // What was queued has moved to the output buffer, or a part of it, so there may be room again.
         self.wake_writers(wakes);
         flushed
     }
@@ -146,9 +150,8 @@ impl Core {
         }
     }
 
-    /// [`Self::flush_some`], or all, noting since when the socket has no room.
-    pub(crate) fn flush_or_block(&mut self, all: bool, wakes: &mut Wakes) -> Flushed {
-        let flushed = self.flush_chunks(if all { usize::MAX } else { SOME }, wakes);
+    /// Notes since when the socket has no room.
+    pub(crate) fn noted(&mut self, flushed: Flushed) -> Flushed {
         if flushed == Flushed::Blocked {
             self.blocked = self.blocked.or_else(|| Some(now()));
         }
@@ -362,5 +365,5 @@ impl Core {
     }
 }
 
-/// Large chunks that are written at once, each of up to 128 KiB.
+/// Large chunks that are written in one go, each of up to 128 KiB.
 const SOME: usize = 2;

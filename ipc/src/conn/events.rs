@@ -83,7 +83,7 @@ pub(crate) fn take(
             }
             Event::Pong(_) => {}
             // What does not fit now is told when the socket has room.
-            Event::Backlog => _ = core.flush(wakes),
+            Event::Backlog => _ = core.flush_some(wakes),
             Event::GoAway(away) => go_away(core, away, wakes)?,
         }
     }

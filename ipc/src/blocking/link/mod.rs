@@ -220,7 +220,8 @@ impl Link {
 
     /// Writes what the socket takes.
     fn write(&mut self) -> Flushed {
-        let flushed = self.core.flush_or_block(true, &mut Wakes::default());
+        let flushed = self.core.flush(&mut Wakes::default());
+        let flushed = self.core.noted(flushed);
         if self.core.writer.is_some()
             && let Err(reason) = self.core.verdict()
         {

@@ -295,7 +295,8 @@ impl Task {
         let flushed = if taken.is_err() || core.is_flushed() {
             Flushed::All
         } else {
-            core.flush_or_block(false, wakes)
+            let flushed = core.flush_some(wakes);
+            core.noted(flushed)
         };
         let ended = taken.and_then(|()| core.verdict());
         self.input.taken(now, core.is_wide());
@@ -317,7 +318,8 @@ impl Task {
         self.settled = false;
         let connection = &*self.connection;
         let mut core = connection.lock();
-        let flushed = core.flush_or_block(false, &mut self.wakes);
+        let flushed = core.flush_some(&mut self.wakes);
+        let flushed = core.noted(flushed);
         let ended = core.verdict();
         let wide = core.is_wide();
         drop(core);

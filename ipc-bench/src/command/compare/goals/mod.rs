@@ -124,7 +124,10 @@ impl Goal {
 
     pub(super) fn name(&self) -> Name {
         Name {
-            what: self.cell.to_string(),
+            what: match self.ours {
+                POLLING => format!("{}, busy polling", self.cell),
+                _ => self.cell.to_string(),
+            },
             runtime: self.runtime,
             goal: self.text(),
         }
@@ -181,7 +184,12 @@ impl Goal {
         };
         let ours = values(row)?;
         let measured = Quartiles::of(&ours);
-        let telling = measured.filter(|_| ours.len() >= self.bound.repetitions());
+        let verdict = |measured: Quartiles| match self.bound.verdict(&measured) {
+            // The worst gets no better by further repetitions.
+            Verdict::Missed if matches!(self.bound, Bound::Steady(_)) => Verdict::Missed,
+            _ if ours.len() < self.bound.repetitions() => Verdict::Unclear,
+            told => told,
+        };
         let is_peer = |other: &&&Row| {
             let name = other.transport.as_str();
             let is_like = other.scenario == row.scenario && other.runtime == row.runtime;
@@ -192,13 +200,17 @@ impl Goal {
         };
         let reached = rows.iter().filter(is_peer).filter_map(|other| {
             let quartiles = Quartiles::of(&values(other)?)?;
-            Some((other.transport.clone(), quartiles.median))
+            let value = match self.bound {
+                Bound::Steady(_) => quartiles.max,
+                _ => quartiles.median,
+            };
+            Some((other.transport.clone(), value))
         });
         Some(Judged {
             name: self.name(),
             runtime: row.runtime.clone(),
             measured: measured.map_or_else(|| "no calls".to_owned(), |measured| measured.text()),
-            verdict: telling.map_or(Verdict::Unclear, |measured| self.bound.verdict(&measured)),
+            verdict: measured.map_or(Verdict::Unclear, verdict),
             best: match self.bound {
                 Bound::AtMost(_) | Bound::Steady(_) => reached.min_by(|a, b| a.1.total_cmp(&b.1)),
                 Bound::AtLeast(_) => reached.max_by(|a, b| a.1.total_cmp(&b.1)),

@@ -128,6 +128,13 @@ fn one_stray_repetition_makes_a_goal_unsteady() {
         assert_eq!(judged[0].verdict, expected, "{values:?}");
         assert_eq!(judged[0].name.goal, "p50 worst <= 3 x best");
     }
+    for (third, expected) in [(12.0, Verdict::Unclear), (13.0, Verdict::Missed)] {
+        let judged = judged(
+            &[(polling, &[4.0, 4.0, third]), (IPC, &[1.0; 3])],
+            is_steady,
+        );
+        assert_eq!(judged[0].verdict, expected, "{third} after few repetitions");
+    }
 }
 
 #[test]
