@@ -1,6 +1,6 @@
 //! A connection for tests, whose peer is bytes in memory.
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 
 use super::io::{Reader, Writer};
 use super::memory::{MemoryEnd, Split, stream};
@@ -9,8 +9,8 @@ use crate::limits::Limits;
 use crate::peer::Peer;
 use crate::pool::Pool;
 use crate::sync::Arc;
-use crate::wire::messages::PeerLimits;
-use crate::wire::{Established, Flags, Header, Kind, Side};
+use crate::wire::messages::{CallHead, PeerLimits};
+use crate::wire::{Body, Established, Flags, Header, Kind, Open, Side};
 
 /// Serves nothing, for a peer that calls nothing.
 #[derive(Debug)]
@@ -25,6 +25,17 @@ impl Dispatch for Nobody {
 pub(crate) fn peer() -> Peer {
     let (socket, _other) = crate::sys::socket_pair().unwrap();
     Peer::of(&socket).unwrap()
+}
+
+/// A call without a deadline: with an empty message that is its last, or open for some.
+pub(crate) fn opening(end: bool) -> Open<'static> {
+    Open {
+        head: CallHead::default(),
+        body: end.then(|| Body::Bytes(Bytes::new())),
+        end,
+        one_way: false,
+        deadline: None,
+    }
 }
 
 /// A connection, its task, and the peer's end of the stream.

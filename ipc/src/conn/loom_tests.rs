@@ -16,7 +16,7 @@ use loom::sync::{Condvar, Mutex};
 use loom::thread;
 use prost::Message;
 
-use super::fixture::{Nobody, frame, peer};
+use super::fixture::{Nobody, frame, opening, peer};
 use super::memory::{CAPACITY, MemoryEnd};
 use super::*;
 use crate::peer::Peer;
@@ -63,11 +63,8 @@ impl Wake for Parker {
 /// Opens a call without a body, as its caller does.
 fn open(connection: &Arc<Connection>, end: bool, one_way: bool) -> Held {
     let open = Open {
-        head: CallHead::default(),
-        body: end.then(|| Body::Bytes(Bytes::new())),
-        end,
         one_way,
-        deadline: None,
+        ..opening(end)
     };
     connection.slots().try_acquire().unwrap().forget();
     let key = connection.open(open, !one_way, None).unwrap();
@@ -299,14 +296,7 @@ fn the_end_of_the_task_reaches_whoever_calls_meanwhile() {
     loom::model(move || {
         let (connection, task, far) = connection(&peer, 1 << 16);
         let ends = thread::spawn(move || drop(task));
-        let open = Open {
-            head: CallHead::default(),
-            body: None,
-            end: false,
-            one_way: false,
-            deadline: None,
-        };
-        if let Ok(key) = connection.open(open, true, None) {
+        if let Ok(key) = connection.open(opening(false), true, None) {
             let ending = block_on(poll_fn(|cx| connection.poll_message(key, cx)));
             assert!(matches!(ending, Err(Ending::Lost(..))), "{ending:?}");
         }

@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::fixture::{Nobody, connection, frame, over, peer, setup};
+use super::fixture::{Nobody, connection, frame, opening, over, peer, setup};
 use super::*;
 use crate::incoming::{Handling, Incoming};
 use crate::method::{Method, Shape};
@@ -188,14 +188,7 @@ async fn a_large_message_is_not_written_under_one_lock() {
     let setup = setup(&peer(), Arc::new(Nobody), Limits::default());
     let (reader, writer) = io::open(Arc::new(near)).unwrap();
     let (connection, _task) = over(reader, writer, setup, 1 << 20);
-    let open = Open {
-        head: CallHead::default(),
-        body: None,
-        end: false,
-        one_way: false,
-        deadline: None,
-    };
-    let key = connection.open(open, false, None).unwrap();
+    let key = connection.open(opening(false), false, None).unwrap();
     assert!(!connection.lock().wanted);
     let message = Body::Bytes(vec![0; 300_000].into());
     connection.send(key, message, true).unwrap();

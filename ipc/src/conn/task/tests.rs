@@ -9,21 +9,17 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::conn::Ending;
-use crate::conn::fixture::{Nobody, connection, frame, peer};
+use crate::conn::fixture::{Nobody, connection, frame, opening, peer};
 use crate::limits::Limits;
-use crate::wire::messages::CallHead;
-use crate::wire::{Body, Flags, Key, Kind, Open};
+use crate::wire::{Flags, Key, Kind, Open};
 
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Opens a call that has a second.
 fn open(connection: &Connection) -> Key {
     let open = Open {
-        head: CallHead::default(),
-        body: Some(Body::Bytes(bytes::Bytes::new())),
-        end: true,
-        one_way: false,
         deadline: Some(now() + SECOND),
+        ..opening(true)
     };
     connection.open(open, true, None).unwrap()
 }
