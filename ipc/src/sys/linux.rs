@@ -11,10 +11,12 @@ use nix::fcntl::{OFlag, open};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use nix::sys::socket::{self, AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, sockopt};
 use nix::sys::stat::{Mode, SFlag, fchmod, lstat};
+use rustix::io::retry_on_intr;
+use rustix::net::{RecvFlags, SendFlags, recv};
 
 #[cfg(test)]
 use super::unix::check;
-use super::unix::{OwnsDescriptor, receive_message, send_now, send_parts_now, socket_option};
+use super::unix::{OwnsDescriptor, receive_message, send_parts_now, socket_option};
 use super::{Identity, Platform, Received};
 
 pub(crate) const PLATFORM: Platform = Platform::Linux;
@@ -145,7 +147,7 @@ pub(crate) fn receive(
     refused: bool,
 ) -> io::Result<Received> {
     if refused {
-        let bytes = receive_bytes(fd, buf, libc::MSG_DONTWAIT)?;
+        let bytes = receive_bytes(fd, buf)?;
         return Ok(Received {
             bytes,
             stray_descriptors: false,
@@ -173,20 +175,13 @@ pub(crate) fn receive_parts<const N: usize>(
 }
 
 /// Receives into the spare capacity of `buf`, without control data.
-fn receive_bytes(fd: BorrowedFd<'_>, buf: &mut BytesMut, flags: libc::c_int) -> io::Result<usize> {
-    let spare = buf.spare_capacity_mut();
-    let (at, room) = (spare.as_mut_ptr().cast(), spare.len());
-    let bytes = loop {
-        // SAFETY: `fd` is open; `at` points to `room` writable bytes.
-        let rc = unsafe { libc::recv(fd.as_raw_fd(), at, room, flags) };
-        match usize::try_from(rc) {
-            Ok(bytes) => break bytes,
-            Err(_) if Errno::last() == Errno::EINTR => {}
-            Err(_) => return Err(io::Error::last_os_error()),
-        }
-    };
+fn receive_bytes(fd: BorrowedFd<'_>, buf: &mut BytesMut) -> io::Result<usize> {
+    let bytes = retry_on_intr(|| {
+        let received = recv(fd, buf.spare_capacity_mut(), RecvFlags::DONTWAIT);
+        received.map(|((filled, _), _)| filled.len())
+    })?;
     let len = buf.len() + bytes;
-    // SAFETY: the kernel wrote `bytes` bytes at the start of the spare capacity, and no more than fit.
+    // SAFETY: the kernel wrote `bytes` bytes at the start of the spare capacity.
     unsafe { buf.set_len(len) };
     Ok(bytes)
 }
@@ -194,7 +189,8 @@ fn receive_bytes(fd: BorrowedFd<'_>, buf: &mut BytesMut, flags: libc::c_int) -> 
 /// One non-blocking send; a peer that is gone is an error, never a signal.
 #[inline]
 pub(crate) fn send(fd: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
-    send_now(fd, bytes, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL)
+    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+    Ok(retry_on_intr(|| rustix::net::send(fd, bytes, flags))?)
 }
 
 /// [`send`] of two parts, one behind the other.

@@ -18,8 +18,7 @@ use nix::sys::stat::{Mode, umask};
 
 use super::abi::{AuditToken, Credentials, OversizedAddress, descriptors};
 use super::unix::{
-    OwnsDescriptor, adopt, check, receive_message, send_now, send_parts_now, set_nonblocking,
-    socket_option,
+    OwnsDescriptor, adopt, check, receive_message, send_parts_now, set_nonblocking, socket_option,
 };
 use super::{Activated, Identity, Platform, Received};
 
@@ -188,7 +187,12 @@ fn close(fd: RawFd) {
 /// One non-blocking send; SO_NOSIGPIPE keeps a peer that is gone from being a signal.
 #[inline]
 pub(crate) fn send(fd: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
-    send_now(fd, bytes, libc::MSG_DONTWAIT)
+    loop {
+        match socket::send(fd.as_raw_fd(), bytes, MsgFlags::MSG_DONTWAIT) {
+            Err(Errno::EINTR) => {}
+            sent => return Ok(sent?),
+        }
+    }
 }
 
 /// [`send`] of two parts, one behind the other.

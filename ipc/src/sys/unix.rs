@@ -184,20 +184,7 @@ pub(super) fn check(rc: libc::c_int) -> io::Result<libc::c_int> {
     }
 }
 
-/// Sends what the socket takes now.
-pub(super) fn send_now(fd: BorrowedFd<'_>, bytes: &[u8], flags: libc::c_int) -> io::Result<usize> {
-    loop {
-        // SAFETY: `fd` is open; `bytes` is readable for its length.
-        let rc = unsafe { libc::send(fd.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), flags) };
-        match usize::try_from(rc) {
-            Ok(sent) => return Ok(sent),
-            Err(_) if Errno::last() == Errno::EINTR => {}
-            Err(_) => return Err(io::Error::last_os_error()),
-        }
-    }
-}
-
-/// [`send_now`] of two parts, one behind the other.
+/// Sends what the socket takes now of two parts, one behind the other.
 pub(super) fn send_parts_now(
     fd: BorrowedFd<'_>,
     parts: [&[u8]; 2],
