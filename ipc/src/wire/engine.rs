@@ -119,7 +119,7 @@ impl<T: Default> Engine<T> {
         buffer: &mut BytesMut,
         now: Instant,
     ) -> Result<Option<Event>, Violation> {
-        loop {
+        while !buffer.is_empty() || self.filling.is_some() {
             if !buffer.is_empty() && self.is_pressed() {
                 return Ok(Some(Event::Backlog));
             }
