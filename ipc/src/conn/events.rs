@@ -113,6 +113,9 @@ fn finish(core: &mut Core, key: Key, ending: Ending, wakes: &mut Wakes) {
 /// are answered. All at once, because taking one back moves what waits behind it.
 pub(crate) fn expire(core: &mut Core, now: Instant, wakes: &mut Wakes) {
     let expired = std::iter::from_fn(|| core.engine.poll_expired(now)).collect::<Vec<_>>();
+    if expired.is_empty() {
+        return;
+    }
     core.withdraw(&expired);
     for key in expired {
         let left = !core.engine.is_done(key);

@@ -94,30 +94,33 @@ impl Link {
         options: Options,
         request: Option<&dyn Encode>,
     ) -> Result<Key, Failure> {
-        let deadline = deadline_after(now(), options.timeout);
-        self.clear(deadline)?;
+        let begun = now();
+        let deadline = deadline_after(begun, options.timeout);
+        let waited = self.clear(begun, deadline)?;
         let body = request.map(|request| body(&self.pool, request));
-        let timing = deadline.map(|deadline| (deadline, deadline.saturating_duration_since(now())));
+        let left = |deadline: Instant| deadline.saturating_duration_since(waited);
+        let timing = deadline.map(|deadline| (deadline, left(deadline)));
         let open = opening(method, options.metadata, body, timing);
         let key = self.core.engine.open(open).map_err(not_opened)?;
         self.flush(key);
         Ok(key)
     }
 
-    /// Writes what calls before have left behind, so that it does not grow.
-    fn clear(&mut self, deadline: Option<Instant>) -> Result<(), Failure> {
+    /// Writes what calls before have left behind, so that it does not grow, and says how late it is then.
+    fn clear(&mut self, mut now: Instant, deadline: Option<Instant>) -> Result<Instant, Failure> {
         loop {
             let flushed = self.write();
             if let Some(reason) = &self.core.over {
                 return Err(Failure::lost(reason, Outcome::NotSent));
             }
-            if has_passed(deadline) {
+            if deadline.is_some_and(|deadline| deadline <= now) {
                 return Err(late());
             }
             if flushed == Flushed::All {
-                return Ok(());
+                return Ok(now);
             }
             self.wait(Interest::Either, deadline);
+            now = crate::clock::now();
         }
     }
 
@@ -218,9 +221,9 @@ impl Link {
         }
     }
 
-    /// Writes what the socket takes.
+    /// Writes what the socket takes; sees whether that ends the connection.
     fn write(&mut self) -> Flushed {
-        let flushed = self.core.flush(&mut Wakes::default());
+        let flushed = self.push(&mut Wakes::default());
         let flushed = self.core.noted(flushed);
         if self.core.writer.is_some()
             && let Err(reason) = self.core.verdict()
@@ -278,14 +281,22 @@ impl Link {
             self.refuse(&arrived);
         }
         // There may have been room all the while that nobody looked.
-        self.core.flush(&mut wakes);
-        self.expire()?;
-        self.core.flush(&mut wakes);
+        self.push(&mut wakes);
+        self.expire(now)?;
+        self.push(&mut wakes);
         self.core.verdict()
     }
 
-    fn expire(&mut self) -> Result<(), ConnectionError> {
-        let now = now();
+    /// Writes what the socket takes, if there is something.
+    fn push(&mut self, wakes: &mut Wakes) -> Flushed {
+        if self.core.is_flushed() {
+            self.core.blocked = None;
+            return Flushed::All;
+        }
+        self.core.flush(wakes)
+    }
+
+    fn expire(&mut self, now: Instant) -> Result<(), ConnectionError> {
         self.core.engine.handle_timeout(now)?;
         let blocked = self
             .core
