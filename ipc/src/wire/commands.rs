@@ -6,6 +6,7 @@ use std::time::Instant;
 use bytes::{Bytes, BytesMut};
 use prost::Message;
 
+use super::body::Body;
 use super::call::{CallId, Input, Key, Role, State};
 use super::calls::Call;
 use super::credit::cost;
@@ -15,7 +16,6 @@ use super::header::{Flags, Kind};
 use super::messages::{
     CallHead, Cancel, End, GoAway, MetadataError, PeerLimits, Ping, check_metadata, cut,
 };
-use super::outbox::Body;
 use super::receive::ReceiveHalf;
 use super::send::SendHalf;
 use super::violation::{GoAwayCode, Violation};

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 
 use super::assembly::Assembly;
+use super::body::Body;
 use super::call::{CallId, Key, Role, Side, State};
 use super::calls::Calls;
 use super::copy::append;
@@ -16,7 +17,7 @@ use super::filling::Filling;
 use super::frame::Frame;
 use super::handshake::Established;
 use super::messages::{CallHead, DEADLINE_EXCEEDED, End, GoAway, PeerLimits};
-use super::outbox::{Body, Outbox};
+use super::outbox::Outbox;
 use super::receive::Whole;
 use super::violation::Violation;
 use crate::limits::Limits;

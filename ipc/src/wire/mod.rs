@@ -25,6 +25,7 @@ mod credit;
 mod receive;
 mod send;
 // One connection.
+mod body;
 mod commands;
 mod engine;
 mod filling;
@@ -37,6 +38,7 @@ pub(crate) mod model;
 #[cfg(test)]
 mod tests;
 
+pub use body::{Body, Encode};
 pub use call::{CallId, Key, Role, Side, State};
 pub use commands::{Open, OpenError, SendError};
 pub use decoder::{Decoder, RawFrame};
@@ -48,7 +50,6 @@ pub use handshake::{
     Welcomed, turn_away,
 };
 pub use header::{Flags, HEADER_LEN, Header, Kind};
-pub use outbox::{Body, Encode};
 pub use receive::Whole;
 pub use violation::{GoAwayCode, Violation};
 

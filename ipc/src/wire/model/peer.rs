@@ -7,12 +7,12 @@ use bytes::{Bytes, BytesMut};
 
 use super::{Opening, failed};
 use crate::limits::Limits;
+use crate::wire::Body;
 use crate::wire::call::{CallId, Key, Role, Side};
 use crate::wire::engine::{Engine, Event};
 use crate::wire::handshake::Established;
 use crate::wire::header::HEADER_LEN;
 use crate::wire::messages::End;
-use crate::wire::outbox::Body;
 use crate::wire::receive::Whole;
 use crate::wire::violation::Violation;
 
