@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut as _, Bytes, BytesMut};
 use prost::Message;
 use tokio::sync::SemaphorePermit;
 use tokio::time::timeout_at;
@@ -14,10 +14,10 @@ use crate::conn::{Connection, Ending, Held};
 use crate::error::{Error, Failure, Outcome};
 use crate::metadata::Metadata;
 use crate::method::{Method, Shape};
-use crate::pool::{LARGE, Pool};
+use crate::pool::Pool;
 use crate::status::{Code, Status};
 use crate::sync::Arc;
-use crate::sys::Pieces;
+use crate::sys::{Parts, Pieces};
 use crate::wire::messages::CallHead;
 use crate::wire::{Body, Encode, Open, Whole};
 
@@ -28,6 +28,12 @@ impl<M: Message> Encode for M {
 
     fn write(&self, out: &mut BytesMut) {
         self.encode_raw(&mut Pieces(out));
+    }
+
+    fn write_parts(&self, out: &mut BytesMut, grow: &mut dyn FnMut(&mut BytesMut)) -> Bytes {
+        let mut parts = Parts::new(out, SMALL, grow);
+        self.encode_raw(&mut parts);
+        parts.into_apart()
     }
 }
 
@@ -153,17 +159,31 @@ pub(crate) fn judge<T: Message + Default>(
     Ok(Reply { body, metadata })
 }
 
-/// A small message is written in place, a large one into a pooled buffer first, so that the
-/// lock is not held for it.
+/// A small message is written in place. A large one is encoded before, so that the lock is not
+/// held for it: into a pooled buffer, but for large `Bytes` at its end, which are not copied.
 pub(crate) fn body<'a>(pool: &Arc<Pool>, message: &'a dyn Encode) -> Body<'a> {
     let len = message.size();
-    if len <= LARGE {
+    if len <= SMALL {
         return Body::Write(len, message);
     }
-    let mut buffer = pool.take_for(len);
-    message.write(&mut buffer);
-    Body::Bytes(pool.freeze(buffer))
+    let mut front = BytesMut::with_capacity(FRONT);
+    let rest = message.write_parts(&mut front, &mut |front| {
+        if front.capacity() < len {
+            let few = std::mem::replace(front, pool.take_for(len));
+            front.extend_from_slice(&few);
+        }
+    });
+    if front.len() <= FRONT && !rest.is_empty() {
+        return Body::Parts(front.freeze(), rest);
+    }
+    Pieces(&mut front).put_slice(&rest);
+    Body::Bytes(pool.freeze(front))
 }
+
+/// Messages up to this size are written in place, and `Bytes` below it copied; in bytes.
+const SMALL: usize = 16_384;
+/// The most that stands in front of `Bytes` that are not copied; in bytes.
+const FRONT: usize = 1_024;
 
 /// Takes one of the calls that the peer lets us have open, if that needs no waiting.
 fn try_turn<'a>(connection: &'a Connection, method: &Method) -> Option<SemaphorePermit<'a>> {
@@ -204,4 +224,51 @@ pub(crate) fn decode<T: Message + Default>(bytes: Bytes) -> Result<T, Failure> {
         let status = Status::internal(format!("the message does not parse: {error}"));
         Failure::new(status, Outcome::MayHaveRun)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::messages::{End, Entry};
+
+    fn encoded(message: &dyn Encode) -> (Bytes, Bytes) {
+        let pool = Pool::new(1 << 20);
+        let body = body(&pool, message);
+        assert!(!matches!(body, Body::Write(..)), "to be written in place");
+        body.into_parts()
+    }
+
+    #[test]
+    fn large_bytes_at_the_end_of_a_message_are_not_copied() {
+        for size in [SMALL, 400_000] {
+            let entry = Entry::new("key", vec![7; size]);
+            let (front, rest) = encoded(&entry);
+            assert_eq!(rest.as_ptr(), entry.value.as_ptr());
+            assert_eq!([front, rest].concat(), entry.encode_to_vec());
+        }
+    }
+
+    #[test]
+    fn large_bytes_between_other_fields_are_copied() {
+        let end = End {
+            details: vec![7; 20_000].into(),
+            unseen: true,
+            ..End::default()
+        };
+        let long = Entry::new(&"k".repeat(FRONT), vec![7; 20_000]);
+        let messages: [(&dyn Encode, _); 2] =
+            [(&end, end.encode_to_vec()), (&long, long.encode_to_vec())];
+        for (message, expected) in messages {
+            let (front, rest) = encoded(message);
+            assert!(front.is_empty());
+            assert_eq!(rest, expected);
+        }
+    }
+
+    #[test]
+    fn a_small_message_is_written_in_place() {
+        let entry = Entry::new("key", vec![7; SMALL - 100]);
+        let pool = Pool::new(1 << 20);
+        assert!(matches!(body(&pool, &entry), Body::Write(..)));
+    }
 }

@@ -34,7 +34,7 @@ pub(crate) use os::{
 };
 #[cfg(test)]
 pub(crate) use os::{LONGEST_ADDRESS, as_user, bind_longest};
-pub(crate) use pieces::Pieces;
+pub(crate) use pieces::{Parts, Pieces};
 #[cfg(target_os = "linux")]
 use systemd as activation;
 pub(crate) use unix::{own_uid, poll, raise_descriptor_limit, random, readable, writable};

@@ -13,6 +13,9 @@ pub trait Encode: Send + Sync {
     fn size(&self) -> usize;
     /// Appends it.
     fn write(&self, out: &mut BytesMut);
+    /// Appends it but for a large part at its end that need not be copied, and gives that.
+    /// Where `out` is too small, `grow` makes room for all of it.
+    fn write_parts(&self, out: &mut BytesMut, grow: &mut dyn FnMut(&mut BytesMut)) -> Bytes;
 }
 
 /// A message on its way out.
@@ -21,6 +24,8 @@ pub enum Body<'a> {
     Write(usize, &'a dyn Encode),
     /// Encoded already; large messages come this way.
     Bytes(Bytes),
+    /// The same in two parts, one behind the other, of which the first is small.
+    Parts(Bytes, Bytes),
 }
 
 impl fmt::Debug for Body<'_> {
@@ -36,6 +41,7 @@ impl Body<'_> {
         match self {
             Self::Write(len, _) => *len,
             Self::Bytes(bytes) => bytes.len(),
+            Self::Parts(front, rest) => front.len().saturating_add(rest.len()),
         }
     }
 
@@ -50,6 +56,10 @@ impl Body<'_> {
         match self {
             Self::Write(_, message) => message.write(out),
             Self::Bytes(bytes) => append(out, bytes),
+            Self::Parts(front, rest) => {
+                append(out, front);
+                append(out, rest);
+            }
         }
     }
 
@@ -61,25 +71,36 @@ impl Body<'_> {
             .saturating_add(self.len())
     }
 
-    /// Appends the message as `CallHead::body`, without a copy on the way.
-    pub(crate) fn put_inline(&self, out: &mut BytesMut) {
-        encode_key(BODY_TAG, WireType::LengthDelimited, out);
-        encode_varint(u64::try_from(self.len()).unwrap_or(u64::MAX), out);
-        self.put(out);
+    /// The message in two parts, if the second is so large that it is better not copied.
+    pub(crate) fn into_large(self) -> Result<(Bytes, Bytes), Self> {
+        match self {
+            Self::Bytes(rest) if rest.len() > COPIED => Ok((Bytes::new(), rest)),
+            Self::Parts(front, rest) if rest.len() > COPIED => Ok((front, rest)),
+            body => Err(body),
+        }
     }
 
-    /// The message as bytes of its own.
-    pub(crate) fn into_bytes(self) -> Bytes {
+    /// The message as bytes of its own, in two parts.
+    pub(crate) fn into_parts(self) -> (Bytes, Bytes) {
         match self {
             Self::Write(len, message) => {
                 let mut out = BytesMut::with_capacity(len);
                 message.write(&mut out);
-                out.freeze()
+                (Bytes::new(), out.freeze())
             }
-            Self::Bytes(bytes) => bytes,
+            Self::Bytes(bytes) => (Bytes::new(), bytes),
+            Self::Parts(front, rest) => (front, rest),
         }
     }
 }
 
+/// Appends what stands in front of a message of `len` bytes that is a `CallHead::body`.
+pub(crate) fn put_inline_prefix(out: &mut BytesMut, len: usize) {
+    encode_key(BODY_TAG, WireType::LengthDelimited, out);
+    encode_varint(u64::try_from(len).unwrap_or(u64::MAX), out);
+}
+
+/// A part up to this size is copied behind its header: a second part of a write costs more.
+pub(crate) const COPIED: usize = 8_192;
 /// The tag of `CallHead::body` in wire.proto.
 const BODY_TAG: u32 = 4;

@@ -6,12 +6,12 @@ use std::time::Instant;
 use bytes::{Bytes, BytesMut};
 use prost::Message;
 
-use super::body::Body;
+use super::body::{Body, put_inline_prefix};
 use super::call::{CallId, Input, Key, Role, State};
 use super::calls::Call;
 use super::credit::cost;
 use super::engine::Engine;
-use super::frame::{Head, put_message, put_with};
+use super::frame::{Head, put_message};
 use super::header::{Flags, Kind};
 use super::messages::{
     CallHead, Cancel, End, GoAway, MetadataError, PeerLimits, Ping, check_metadata, cut,
@@ -111,12 +111,16 @@ impl<T: Default> Engine<T> {
             .with(Flags::ONE_WAY, one_way);
         let call = Head::call(Kind::Call, id, flags);
         match body {
-            Some(body) if fits => put_with(&mut self.out.data, call, len, |out| {
-                head.encode_raw(out);
-                body.put_inline(out);
-            }),
+            Some(body) if fits => {
+                let inline = body.len();
+                let before = |out: &mut BytesMut| {
+                    head.encode_raw(out);
+                    put_inline_prefix(out, inline);
+                };
+                self.out.put(call, len, before, body);
+            }
             body => {
-                put_message(&mut self.out.data, call, &head);
+                put_message(self.out.data(), call, &head);
                 if let Some(body) = body {
                     self.queue(key, body, end);
                 }
@@ -148,7 +152,7 @@ impl<T: Default> Engine<T> {
         let len = body.len();
         if call.send.is_idle() && len <= chunk && call.send.allowance.take(cost(len)) {
             let head = Head::call(Kind::Message, call.id, Flags::NONE.with(Flags::END, end));
-            put_with(&mut self.out.data, head, len, |out| body.put(out));
+            self.out.put(head, len, |_| {}, body);
             call.send.wrote = self.out.handed;
             if end {
                 self.ended(key);
@@ -186,7 +190,7 @@ impl<T: Default> Engine<T> {
         };
         if call.send.is_idle() {
             let head = Head::call(Kind::End, call.id, Flags::NONE);
-            put_message(&mut self.out.data, head, status.as_ref());
+            put_message(self.out.data(), head, status.as_ref());
             call.send.wrote = self.out.handed;
             self.ended(key);
         } else {
@@ -222,7 +226,7 @@ impl<T: Default> Engine<T> {
         if call.role == Role::Caller {
             // Behind the CALL frame it belongs to, so never as a control frame.
             let head = Head::call(Kind::Cancel, call.id, Flags::NONE);
-            put_message(&mut self.out.data, head, &Cancel { code });
+            put_message(self.out.data(), head, &Cancel { code });
         }
         self.retire(key);
     }

@@ -221,8 +221,10 @@ impl<T: Default> Engine<T> {
     /// behind `out`.
     pub fn poll_parts(&mut self, out: &mut BytesMut, payload: &mut Bytes) -> bool {
         let before = out.len();
-        self.out.drain_whole(out);
-        if let Some(key) = self.out.next() {
+        *payload = self.out.drain_whole(out);
+        if payload.is_empty()
+            && let Some(key) = self.out.next()
+        {
             *payload = self.turn(key, out);
         }
         out.len() > before
@@ -362,10 +364,10 @@ impl<T: Default> Engine<T> {
     }
 
     pub(crate) fn queue(&mut self, key: Key, body: Body<'_>, end: bool) {
-        let bytes = body.into_bytes();
+        let parts = body.into_parts();
         if let Some(call) = self.calls.get_mut(key) {
             call.send.ended = end;
-            call.send.push_message(bytes, end);
+            call.send.push_message(parts, end);
         }
         self.list(key);
     }

@@ -4,8 +4,10 @@ use std::collections::{BTreeSet, VecDeque};
 
 use bytes::{Bytes, BytesMut};
 
+use super::body::Body;
 use super::call::{CallId, Key};
-use super::frame::{Head, put_message};
+use super::copy::append;
+use super::frame::{Head, put_header, put_message, put_with};
 use super::header::{HEADER_LEN, Header, Kind};
 use super::messages::GoAway;
 
@@ -15,7 +17,9 @@ pub(crate) struct Outbox {
     /// Frames that pass all others; never one that must follow its own CALL.
     pub(crate) control: BytesMut,
     /// Whole frames in the order they were made.
-    pub(crate) data: BytesMut,
+    data: BytesMut,
+    /// The end of the last of them, if it is large: it is not copied unless another follows.
+    apart: Bytes,
     /// Calls with chunks to send and credit for them, each getting one turn.
     pub(crate) ring: VecDeque<Key>,
     /// Calls of the peer that are over but have frames in `data`: they count as open
@@ -34,6 +38,7 @@ impl Outbox {
         Self {
             control: BytesMut::new(),
             data: BytesMut::new(),
+            apart: Bytes::new(),
             ring: VecDeque::new(),
             finals: 0,
             handed: 1,
@@ -46,10 +51,41 @@ impl Outbox {
     /// made later, and the large messages, are not written.
     pub(crate) fn close(&mut self, away: &GoAway) {
         let mut last = std::mem::take(&mut self.control);
-        last.extend_from_slice(&self.data);
+        last.extend_from_slice(self.data());
         self.data.clear();
         put_message(&mut last, Head::connection(Kind::GoAway), away);
         self.last = Some(last);
+    }
+
+    /// Whole frames, for another to be added.
+    pub(crate) fn data(&mut self) -> &mut BytesMut {
+        if !self.apart.is_empty() {
+            append(&mut self.data, &std::mem::take(&mut self.apart));
+        }
+        &mut self.data
+    }
+
+    /// Adds a frame with a payload of `len` bytes: what `before` writes, and a message.
+    pub(crate) fn put(
+        &mut self,
+        head: Head,
+        len: usize,
+        before: impl FnOnce(&mut BytesMut),
+        body: Body<'_>,
+    ) {
+        let data = self.data();
+        match body.into_large() {
+            Ok((front, rest)) => {
+                put_header(data, head, len);
+                before(data);
+                append(data, &front);
+                self.apart = rest;
+            }
+            Err(body) => put_with(data, head, len, |out| {
+                before(out);
+                body.put(out);
+            }),
+        }
     }
 
     /// The next call with a chunk to send.
@@ -75,7 +111,9 @@ impl Outbox {
             .filter(|id| calls.contains(id))
             .collect::<BTreeSet<_>>();
         if !unseen.is_empty() {
-            remove(&mut self.data, 0, &unseen);
+            if remove(&mut self.data, 0, &unseen) {
+                self.apart = Bytes::new();
+            }
             if remove(out, sent, &unseen) {
                 *payload = Bytes::new();
             }
@@ -83,13 +121,15 @@ impl Outbox {
         unseen
     }
 
-    /// Moves control and data frames to `out`; without a copy where `out` is empty.
-    pub(crate) fn drain_whole(&mut self, out: &mut BytesMut) {
+    /// Moves control and data frames to `out`, without a copy where `out` is empty, and gives what
+    /// belongs behind.
+    pub(crate) fn drain_whole(&mut self, out: &mut BytesMut) -> Bytes {
         if let Some(last) = &mut self.last {
             out.extend_from_slice(last);
             last.clear();
             self.control.clear();
             self.data.clear();
+            self.apart = Bytes::new();
         } else if out.is_empty() && self.control.is_empty() {
             std::mem::swap(out, &mut self.data);
         } else {
@@ -101,6 +141,7 @@ impl Outbox {
         self.finals = 0;
         self.pressed = false;
         self.handed = self.handed.wrapping_add(1);
+        std::mem::take(&mut self.apart)
     }
 
     /// Bytes that are kept for frames.
@@ -119,7 +160,8 @@ impl Outbox {
     /// Bytes that wait, without the large messages.
     pub(crate) fn backlog(&self) -> usize {
         let last = self.last.as_ref().map_or(0, BytesMut::len);
-        let waiting = self.control.len().saturating_add(self.data.len());
+        let frames = self.data.len().saturating_add(self.apart.len());
+        let waiting = self.control.len().saturating_add(frames);
         waiting.saturating_add(last)
     }
 

@@ -2,9 +2,11 @@
 
 use std::collections::VecDeque;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 
+use super::body::COPIED;
 use super::call::CallId;
+use super::copy::append;
 use super::credit::{Allowance, cost};
 use super::frame::{Head, put_bytes, put_header};
 use super::header::{Flags, Kind};
@@ -32,6 +34,7 @@ struct Queue {
 #[derive(Debug)]
 enum Waiting {
     Message {
+        front: Bytes,
         rest: Bytes,
         end: bool,
     },
@@ -67,8 +70,8 @@ impl SendHalf {
         self.front().is_none()
     }
 
-    pub(crate) fn push_message(&mut self, rest: Bytes, end: bool) {
-        self.push(Waiting::Message { rest, end });
+    pub(crate) fn push_message(&mut self, (front, rest): (Bytes, Bytes), end: bool) {
+        self.push(Waiting::Message { front, rest, end });
     }
 
     pub(crate) fn push_end(&mut self, payload: Bytes) {
@@ -97,7 +100,7 @@ impl SendHalf {
         match self.front() {
             None => false,
             Some(Waiting::End(_)) => true,
-            Some(Waiting::Message { rest, .. }) if rest.is_empty() => {
+            Some(Waiting::Message { front, rest, .. }) if front.is_empty() && rest.is_empty() => {
                 let mut credit = self.allowance;
                 credit.take(cost(0))
             }
@@ -117,24 +120,22 @@ impl SendHalf {
                 put_bytes(out, Head::call(Kind::End, id, Flags::NONE), payload);
                 (true, true)
             }
-            Waiting::Message { rest, end } => {
-                let len = rest
-                    .len()
-                    .min(chunk)
-                    .min(self.allowance.room().unwrap_or(0));
+            Waiting::Message { front, rest, end } => {
+                let all = front.len().saturating_add(rest.len());
+                let room = self.allowance.room().unwrap_or(0);
+                let len = all.min(chunk).min(room);
                 self.allowance.take(cost(len));
-                let whole = len == rest.len();
+                let whole = len == all;
                 let ended = whole && *end;
                 let flags = Flags::NONE
                     .with(Flags::MORE, !whole)
                     .with(Flags::END, ended);
-                let head = Head::call(Kind::Message, id, flags);
-                if len > COPIED {
-                    put_header(out, head, len);
-                    payload = rest.split_to(len);
-                } else {
-                    put_bytes(out, head, rest.get(..len).unwrap_or_default());
-                    rest.advance(len);
+                put_header(out, Head::call(Kind::Message, id, flags), len);
+                let first = front.split_to(len.min(front.len()));
+                append(out, &first);
+                payload = rest.split_to(len.saturating_sub(first.len()));
+                if payload.len() <= COPIED {
+                    append(out, &std::mem::take(&mut payload));
                 }
                 (whole, ended)
             }
@@ -150,6 +151,3 @@ impl SendHalf {
         })
     }
 }
-
-/// A payload up to this size is copied behind its header: a second part of a write costs more.
-const COPIED: usize = 8_192;

@@ -16,14 +16,14 @@ use std::time::{Duration, Instant};
 
 use bytes::BufMut;
 
+use super::Open;
 use super::call::{Role, Side};
 use super::handshake::Established;
 use super::messages::{CallHead, End, Entry, PeerLimits};
 use super::violation::Violation;
-use super::{Body, Open};
 use crate::limits::Limits;
 pub(crate) use op::{Op, Opening};
-use peer::{Peer, message};
+use peer::{Peer, message, parted};
 
 /// What became of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -169,7 +169,7 @@ impl Model {
         let Some(id) = peer.engine.next_id else {
             return;
         };
-        let body = size.map(|size| Body::Bytes(message(id, Role::Caller, 0, size)));
+        let body = size.map(|size| parted(message(id, Role::Caller, 0, size)));
         let key = if opening.bad_metadata {
             "Bad Key"
         } else {

@@ -80,6 +80,12 @@ pub(super) fn message(id: CallId, from: Role, index: usize, size: usize) -> Byte
         .collect()
 }
 
+/// A message on its way out, in two parts.
+pub(super) fn parted(mut bytes: Bytes) -> Body<'static> {
+    let front = bytes.split_to(bytes.len().min(5));
+    Body::Parts(front, bytes)
+}
+
 impl Peer {
     pub(super) fn new(side: Side, limits: &Limits, established: &Established) -> Self {
         Self {
@@ -120,7 +126,7 @@ impl Peer {
             return;
         };
         let bytes = message(known.id, known.role, known.sent, size);
-        if self.engine.send(key, Body::Bytes(bytes), end).is_ok() {
+        if self.engine.send(key, parted(bytes), end).is_ok() {
             known.sent = known.sent.saturating_add(1);
             known.ended = end;
             other.expect(known.id, known.role, size);

@@ -1,5 +1,6 @@
 //! Rules of PROTOCOL.md, by id, on engines without a connection.
 
+mod apart;
 mod credit;
 mod filling;
 mod handshake;
