@@ -3,12 +3,13 @@
 use std::fmt;
 use std::future::Future;
 use std::io;
+use std::panic::resume_unwind;
 use std::pin::pin;
 
 use slab::Slab;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tracing::{Instrument, debug, debug_span, warn};
 
 use crate::admission::{Admission, Refusal};
@@ -21,7 +22,7 @@ use crate::link::Link;
 use crate::path::SocketPath;
 use crate::policy::Policy;
 use crate::service::Service;
-use crate::socket::{Accepted, BindOptions, Listener};
+use crate::socket::{AcceptError, Accepted, BindOptions, Listener};
 use crate::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::wire::{GoAwayCode, Side, turn_away};
 
@@ -156,7 +157,8 @@ impl Server {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future stops as `stop` does, without waiting for the connections.
+    /// Dropping the future stops as `stop` does, without waiting for the connections: the path is
+    /// free at once.
     pub async fn serve_until<F: Future>(self, stop: F) -> Result<(), Error> {
         let Self {
             listener,
@@ -164,7 +166,7 @@ impl Server {
             path,
         } = self;
         debug!(%path, "listening");
-        let mut stop = pin!(stop);
+        let stop = pin!(stop);
         let _closing = End(Arc::clone(&shared), Stage::Closing);
         let stopping = CancellationToken::new();
         let guard = (
@@ -172,24 +174,77 @@ impl Server {
             End(Arc::clone(&shared), Stage::Draining),
         );
         let connections = TaskTracker::new();
-        let ended = loop {
-            let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
-                _ = &mut stop => break Ok(()),
-            };
-            match accepted {
-                Ok(accepted) => {
-                    let serve = serve(Arc::clone(&shared), accepted, stopping.clone());
-                    connections.spawn(serve);
-                }
-                Err(error) => break Err(error.into()),
-            }
-        };
-        drop(listener);
+        let accepting = Accepting::begin(listener, shared, &connections, stopping);
+        let ended = accepting.until(stop).await;
         drop(guard);
         connections.close();
         connections.wait().await;
         ended
+    }
+}
+
+/// The task that accepts. What `block_on` polls runs on a thread of its own: there each connection
+/// would change threads twice.
+struct Accepting {
+    listener: Arc<Listener>,
+    task: AbortOnDropHandle<AcceptError>,
+}
+
+impl Accepting {
+    fn begin(
+        listener: Listener,
+        shared: Arc<Shared>,
+        connections: &TaskTracker,
+        stopping: CancellationToken,
+    ) -> Self {
+        let listener = Arc::new(listener);
+        let each = connections.clone();
+        let accept = accept_all(Arc::clone(&listener), shared, each, stopping);
+        Self {
+            listener,
+            task: AbortOnDropHandle::new(connections.spawn(accept)),
+        }
+    }
+
+    /// Returns once `stop` is done or the listener has failed, and nothing listens any more.
+    async fn until(mut self, stop: impl Future) -> Result<(), Error> {
+        let ended = tokio::select! {
+            ended = &mut self.task => ended,
+            _ = stop => {
+                self.task.abort();
+                (&mut self.task).await
+            }
+        };
+        match ended {
+            Ok(error) => Err(error.into()),
+            Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
+            Err(_aborted) => Ok(()),
+        }
+    }
+}
+
+/// Accepts until that fails for good, and serves each connection in a task of its own.
+async fn accept_all(
+    listener: Arc<Listener>,
+    shared: Arc<Shared>,
+    connections: TaskTracker,
+    stopping: CancellationToken,
+) -> AcceptError {
+    loop {
+        match listener.accept().await {
+            Ok(accepted) => {
+                let serve = serve(Arc::clone(&shared), accepted, stopping.clone());
+                connections.spawn(serve);
+            }
+            Err(error) => return error,
+        }
+    }
+}
+
+/// Nobody finds the path taken by a server that is gone, whenever its task notices.
+impl Drop for Accepting {
+    fn drop(&mut self) {
+        self.listener.leave();
     }
 }
 

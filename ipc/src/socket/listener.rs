@@ -32,7 +32,8 @@ pub(crate) struct Listener {
     pub(super) orphans: Mutex<VecDeque<OwnedFd>>,
     pub(super) strain: Strain,
     pub(super) options: BindOptions,
-    place: Option<Mutex<Tenancy>>,
+    /// None for a socket that the service manager made, and once the path was left.
+    place: Mutex<Option<Tenancy>>,
 }
 
 /// The socket in use, and what tells that its file may be gone.
@@ -107,14 +108,21 @@ impl Listener {
             orphans: Mutex::default(),
             strain: Strain::default(),
             options,
-            place: tenancy.map(Mutex::new),
+            place: Mutex::new(tenancy),
+        }
+    }
+
+    /// Gives the path back, for another to take; what has connected can still be accepted.
+    pub(crate) fn leave(&self) {
+        if let Some(tenancy) = unpoisoned(&self.place).take() {
+            tenancy.place.leave();
         }
     }
 
     /// Binds again if the file of the socket is not ours any more.
     pub(super) fn look(&self, live: &Live) {
-        let Some(tenancy) = &self.place else { return };
-        let mut tenancy = unpoisoned(tenancy);
+        let mut place = unpoisoned(&self.place);
+        let Some(tenancy) = &mut *place else { return };
         if tenancy.place.is_ours() {
             return;
         }
@@ -162,9 +170,7 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        if let Some(tenancy) = &self.place {
-            unpoisoned(tenancy).place.leave();
-        }
+        self.leave();
     }
 }
 

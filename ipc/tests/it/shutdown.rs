@@ -117,7 +117,7 @@ async fn a_stop_does_not_wait_for_idle_or_silent_connections() {
 }
 
 #[tokio::test]
-async fn a_daemon_that_is_dropped_closes_its_connections_at_once() {
+async fn a_daemon_that_is_dropped_closes_its_connections_and_leaves_its_path_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let path = SocketPath::at(folder.path().canonicalize().unwrap().join("d.sock")).unwrap();
     let echo = Echo::default();
@@ -125,7 +125,7 @@ async fn a_daemon_that_is_dropped_closes_its_connections_at_once() {
     let server = Server::builder(path.clone()).limits(patient());
     let server = server.service(echo).bind().unwrap();
     let mut serving = Box::pin(server.serve_until(std::future::pending::<()>()));
-    let client = Client::builder(path).connect();
+    let client = Client::builder(path.clone()).connect();
     let client = tokio::select! {
         client = client => client.unwrap(),
         _ = &mut serving => panic!("nobody stopped it"),
@@ -134,8 +134,9 @@ async fn a_daemon_that_is_dropped_closes_its_connections_at_once() {
     let drops = async {
         soon(seen.waiting.notified()).await;
         drop(serving);
+        Server::builder(path).bind().unwrap()
     };
-    let (call, ()) = tokio::join!(soon(call), drops);
+    let (call, _next) = tokio::join!(soon(call), drops);
     assert!(call.unwrap_err().is_interrupted());
     soon(seen.dropped.notified()).await;
 }

@@ -138,3 +138,19 @@ async fn an_untouched_socket_stays_what_it_is() {
     look(&listener);
     assert!(Arc::ptr_eq(&before, &listener.live.borrow()));
 }
+
+#[tokio::test]
+async fn a_path_that_was_left_is_not_taken_again() {
+    let (_directory, path) = scratch();
+    let first = bind(&path).unwrap();
+    let early = connect(&path, patience()).await.unwrap();
+    first.leave();
+    assert!(!path.as_path().exists());
+    look(&first);
+    let second = bind(&path).unwrap();
+    let accepted = accept(&first).await;
+    sys::send(accepted.fd.as_fd(), b"!").unwrap();
+    assert!(sys::poll(early.as_fd(), sys::Interest::Read, Some(Duration::ZERO)).unwrap());
+    drop(first);
+    assert!(serves(&second, &path).await);
+}
