@@ -155,7 +155,7 @@ impl Task {
             return self.sleep(cx);
         }
         let mut core = self.connection.lock();
-        if core.wanted && self.yielded {
+        if core.wanted && (self.yielded || core.is_flushed()) {
             core.wanted = false;
             self.yielded = false;
             return Poll::Ready(Wake::Flush);
