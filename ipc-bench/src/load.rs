@@ -10,12 +10,14 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
 use crate::clock::now;
 use crate::error::Error;
 use crate::meter::{Counts, Meter, Part, Plan};
+use crate::transport::{Async as _, Client as _, Ipc};
 use crate::usage::Usage;
 use crate::workload::{Target, Workload};
 use crate::{machine, output};
@@ -28,6 +30,17 @@ pub(crate) struct Args {
     /// As JSON
     #[arg(long)]
     workload: String,
+}
+
+impl Args {
+    fn load(self) -> Result<Load, Error> {
+        let workload = serde_json::from_str::<Workload>(&self.workload)?;
+        Ok(Load {
+            target: workload.target(self.socket),
+            workload,
+            control: Control::new(),
+        })
+    }
 }
 
 /// What a client prints, a line each.
@@ -46,16 +59,31 @@ pub(crate) enum Said {
 
 pub(crate) fn load(args: Args) -> Result<(), Error> {
     machine::raise_descriptors()?;
-    let workload = serde_json::from_str::<Workload>(&args.workload)?;
-    if workload.rate.is_some() {
+    let load = args.load()?;
+    if load.workload.rate.is_some() {
         machine::sharpen_timers();
     }
-    let (transport, target) = (workload.transport, workload.target(args.socket));
-    let control = Control::new();
-    transport.load(Load {
+    load.workload.transport.load(load)
+}
+
+/// Connects, calls once on each connection, and holds them without a word until they are no longer
+/// wanted.
+pub(crate) fn hold(args: Args) -> Result<(), Error> {
+    machine::raise_descriptors()?;
+    let Load {
         workload,
         target,
         control,
+    } = args.load()?;
+    workload.runtime.build()?.block_on(async {
+        let mut clients = Vec::with_capacity(workload.connections);
+        for _ in 0..workload.connections {
+            let client = Ipc::connect(&target).await?;
+            let echoed = client.echo(Bytes::from(vec![7; workload.payload])).await;
+            echoed.map_err(|failure| Error::Failed(failure.to_string()))?;
+            clients.push(client);
+        }
+        control.hold().await
     })
 }
 
@@ -96,7 +124,15 @@ impl Control {
         Ok(run)
     }
 
-    /// The same, blocking.
+    /// Says that all connections are there, and waits until they are no longer wanted.
+    async fn hold(self) -> Result<(), Error> {
+        say(&Said::Ready)?;
+        // The word to go never comes, but an end of the standard input does.
+        self.go.await.ok();
+        Ok(())
+    }
+
+    /// As [`Self::begin`], blocking.
     pub(crate) fn begin_blocking(self, workload: &Workload, callers: usize) -> Result<Run, Error> {
         say(&Said::Ready)?;
         self.go.blocking_recv().map_err(|_| Error::Abandoned)?;

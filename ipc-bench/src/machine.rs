@@ -66,13 +66,33 @@ pub(crate) fn raise_descriptors() -> Result<u64, Error> {
     Ok(wanted)
 }
 
+/// How many connections a server takes at most within a limit of descriptors.
+pub(crate) const fn most_seats(limit: u64) -> u64 {
+    limit / EACH
+}
+
 /// How many agents a server takes within a limit of descriptors; see ServerBuilder::bind.
 pub(crate) const fn most_agents(limit: u64) -> u64 {
     limit.saturating_sub(OTHERS) / EACH
 }
 
+/// As many of these agents as fit into one process, and the servers in it that take them: a server
+/// counts on more descriptors than an agent holds, so several together hold more than one.
+pub(crate) fn most_idle(limit: u64, wanted: u64) -> Option<(u64, u64)> {
+    let fits = |servers: u64| limit.saturating_sub(OWN + servers * PER_SERVER) / HELD;
+    let servers = wanted.min(fits(1)).div_ceil(most_agents(limit).max(1));
+    let agents = wanted.min(fits(servers)).min(servers * most_agents(limit));
+    (agents > 0).then_some((agents, servers))
+}
+
 /// Descriptors that a server must have for each connection to take it.
 const EACH: u64 = 4;
+/// Those that an idle connection holds: its socket, and a pidfd where there are any.
+const HELD: u64 = 2;
+/// Those of a process, and those of a connection that comes.
+const OWN: u64 = 64;
+/// Those of a server: its socket, its lock, the folder and what watches it.
+const PER_SERVER: u64 = 8;
 /// Descriptors that are not for connections, and spare connections while others come and go.
 const OTHERS: u64 = 512;
 /// The most descriptors any measurement asks for.
@@ -109,5 +129,28 @@ pub(crate) fn resident(pid: u32) -> Result<u64, Error> {
             what: "the resident size from ps",
             text,
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn idle_agents_are_as_many_as_descriptors_allow_and_no_server_has_too_many() {
+        assert_eq!(most_idle(65_536, 10_000), Some((10_000, 1)));
+        assert_eq!(most_idle(20_000, 10_000), Some((9_956, 3)));
+        assert_eq!(most_idle(20_000, 100), Some((100, 1)));
+        assert_eq!(most_idle(700, 100), Some((100, 3)));
+        assert_eq!(most_idle(512, 100), None);
+        for limit in 513..30_000 {
+            if let Some((agents, servers)) = most_idle(limit, 10_000) {
+                assert!(agents.div_ceil(servers) <= most_agents(limit), "{limit}");
+                assert!(
+                    agents * HELD + servers * PER_SERVER + OWN <= limit,
+                    "{limit}"
+                );
+            }
+        }
     }
 }

@@ -63,6 +63,9 @@ enum Command {
     /// The client process of a measurement
     #[command(hide = true)]
     Load(load::Args),
+    /// A client process that holds idle connections
+    #[command(hide = true)]
+    Hold(load::Args),
 }
 
 fn main() -> ExitCode {
@@ -81,6 +84,7 @@ fn main() -> ExitCode {
         Command::Check(args) => check::check(&args),
         Command::Serve(args) => serve::serve(args),
         Command::Load(args) => load::load(args),
+        Command::Hold(args) => load::hold(args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

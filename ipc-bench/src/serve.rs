@@ -19,9 +19,12 @@ pub(crate) struct Args {
     transport: Transport,
     #[arg(long)]
     socket: PathBuf,
+    /// Sockets of further servers in this process; ipc only
+    #[arg(long)]
+    further: Vec<PathBuf>,
     #[arg(long)]
     runtime: Flavor,
-    /// Connections that will come
+    /// Connections that will come to each socket
     #[arg(long)]
     connections: u32,
     /// Lets every user in
@@ -35,11 +38,13 @@ pub(crate) const READY: &str = "ready";
 pub(crate) const USAGE: &str = "usage";
 
 pub(crate) fn serve(args: Args) -> Result<(), Error> {
-    machine::raise_descriptors()?;
+    let descriptors = machine::raise_descriptors()?;
     machine::sharpen_timers();
     let (stop, stopped) = oneshot::channel();
     args.transport.serve(Serving {
         socket: args.socket,
+        further: args.further,
+        descriptors,
         runtime: args.runtime,
         connections: args.connections,
         crowd: args.crowd,
@@ -51,8 +56,12 @@ pub(crate) fn serve(args: Args) -> Result<(), Error> {
 /// What a serving half is given.
 pub(crate) struct Serving {
     pub(crate) socket: PathBuf,
+    /// Sockets of further servers in this process.
+    pub(crate) further: Vec<PathBuf>,
+    /// The limit of descriptors of this process.
+    pub(crate) descriptors: u64,
     pub(crate) runtime: Flavor,
-    /// Connections that will come.
+    /// Connections that will come to each socket.
     pub(crate) connections: u32,
     /// Whether every user is let in.
     pub(crate) crowd: bool,

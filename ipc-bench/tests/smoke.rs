@@ -287,6 +287,21 @@ fn idle_connections_are_held_and_weighed() {
 }
 
 #[test]
+fn as_many_idle_connections_are_held_as_descriptors_allow() {
+    let mut command = Command::new("sh");
+    let idle = r#"ulimit -n 700 && exec "$0" idle --connections 1000 --window 0.1 --json"#;
+    let output = command.args(["-c", idle, env!("CARGO_BIN_EXE_ipc-bench")]);
+    let output = output.output().expect("there is a shell");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let found: Value = serde_json::from_slice(&output.stdout).expect("one JSON object");
+    // Two descriptors each. One server alone would take four, and hold less than half as many.
+    assert_eq!(found["connections"], 290);
+    let limited = "the limit of open files allows 290 idle agents, not 1000";
+    assert!(said.contains(limited), "{said}");
+}
+
+#[test]
 fn system_calls_are_counted_or_strace_is_asked_for() {
     let arguments = ["syscalls", "--calls=100", "--json"];
     // Where strace is missing, or may not trace, the program says so and fails.

@@ -1,18 +1,18 @@
 //! What idle agents cost a server: memory, and wake-ups that nobody called for.
 
+use std::thread;
 use std::time::Duration;
 
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::effort::positive;
 use crate::error::Error;
-use crate::machine::{Machine, raise_descriptors, resident};
-use crate::output::Format;
-use crate::process::{Pinning, Server, Setup, folder};
+use crate::machine::{Machine, most_idle, raise_descriptors, resident};
+use crate::output::{Format, say};
+use crate::process::{Clients, Pinning, Server, Setup, folder};
 use crate::report::float;
-use crate::transport::{Async, Client as _, Ipc, Transport};
-use crate::workload::{Flavor, Target, Workload};
+use crate::transport::Transport;
+use crate::workload::{Flavor, Workload};
 
 /// What to hold.
 #[derive(Debug, clap::Args)]
@@ -64,35 +64,51 @@ pub(crate) fn idle(args: &Args) -> Result<(), Error> {
     };
     let found = Found {
         machine: Machine::this(),
-        held: hold(workload, args.connections, args.window)?,
+        held: hold(&workload, args.connections, args.window)?,
     };
     args.format.show(&found, lines)
 }
 
-/// Holds so many connections to a server of its own, each after one call, and counts its wake-ups
-/// for so many seconds without them and with them.
-pub(super) fn hold(workload: Workload, connections: u32, window: f64) -> Result<Held, Error> {
-    raise_descriptors()?;
+/// Holds so many connections to a server process of its own, or as many as its limit of descriptors
+/// allows, each after one call; and counts its wake-ups for so many seconds without them and with
+/// them.
+pub(super) fn hold(workload: &Workload, wanted: u32, window: f64) -> Result<Held, Error> {
+    let (connections, servers) = room(raise_descriptors()?, wanted)?;
     let folder = folder()?;
-    let socket = folder.path().join("s");
-    let workload = Workload {
+    let sockets = (0..servers).map(|index| folder.path().join(index.to_string()));
+    let sockets = sockets.collect::<Vec<_>>();
+    let with = |connections: u32| Workload {
         connections: usize::try_from(connections).unwrap_or(usize::MAX),
         deadline: false,
-        ..workload
+        ..workload.clone()
     };
-    let (runtime, payload) = (workload.runtime, workload.payload);
-    let target = workload.target(socket.clone());
-    let mut server = Server::start(&Setup::new(workload, Pinning::None), &socket)?;
-    let (before, after) = runtime.build()?.block_on(async {
-        drop(connect(FIRST, &target, payload).await?);
-        let before = Moment::after(&mut server, window).await?;
-        let clients = connect(connections, &target, payload).await?;
-        let after = Moment::after(&mut server, window).await?;
-        drop(clients);
-        Ok::<_, Error>((before, after))
-    })?;
+    let each = Setup::new(with(connections.div_ceil(servers)), Pinning::None);
+    let mut server = Server::start_several(&each, &sockets)?;
+    Clients::hold(&with(FIRST), &sockets)?.stop()?;
+    let before = Moment::after(&mut server, window)?;
+    let clients = Clients::hold(&with(connections), &sockets)?;
+    let after = Moment::after(&mut server, window)?;
+    clients.stop()?;
     server.stop()?;
-    Ok(Held::of(runtime, connections, window, [before, after]))
+    let moments = [before, after];
+    Ok(Held::of(workload.runtime, connections, window, moments))
+}
+
+/// How many connections there are room for, and by how many servers; a word where they are fewer
+/// than is wanted.
+fn room(limit: u64, wanted: u32) -> Result<(u32, u32), Error> {
+    let most = most_idle(limit, wanted.into());
+    let (agents, servers) = most.ok_or(Error::TooMany {
+        agents: wanted,
+        most: 0,
+    })?;
+    if agents < u64::from(wanted) {
+        say(&format!(
+            "the limit of open files allows {agents} idle agents, not {wanted}"
+        ));
+    }
+    let count = |count: u64| u32::try_from(count).unwrap_or(wanted);
+    Ok((count(agents), count(servers)))
 }
 
 impl Held {
@@ -122,31 +138,16 @@ struct Moment {
 }
 
 impl Moment {
-    async fn after(server: &mut Server, window: f64) -> Result<Self, Error> {
-        tokio::time::sleep(SETTLED).await;
+    fn after(server: &mut Server, window: f64) -> Result<Self, Error> {
+        thread::sleep(SETTLED);
         let before = server.usage()?;
-        tokio::time::sleep(Duration::from_secs_f64(window)).await;
+        thread::sleep(Duration::from_secs_f64(window));
         let used = server.usage()?.since(before);
         Ok(Self {
             rss_bytes: resident(server.pid())?,
             wakeups: u64::try_from(used.waits).unwrap_or_default(),
         })
     }
-}
-
-async fn connect(
-    count: u32,
-    target: &Target,
-    payload: usize,
-) -> Result<Vec<<Ipc as Async>::Client>, Error> {
-    let mut clients = Vec::new();
-    for _ in 0..count {
-        let client = Ipc::connect(target).await?;
-        let echoed = client.echo(Bytes::from(vec![7; payload])).await;
-        echoed.map_err(|failure| Error::Failed(failure.to_string()))?;
-        clients.push(client);
-    }
-    Ok(clients)
 }
 
 fn lines(found: &Found) -> Vec<String> {

@@ -1,25 +1,27 @@
 //! The client processes, as the one that started them sees them.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
 use super::pinning::Role;
-use super::{PATIENCE, Setup, command, ended};
+use super::{PATIENCE, Pinning, Setup, command, ended};
 use crate::clock::now;
 use crate::error::Error;
 use crate::load::Said;
 use crate::machine::resident;
 use crate::meter::Part;
 use crate::usage::Usage;
+use crate::workload::Workload;
 
 /// All client processes of a measurement; killed when they are dropped.
-pub(super) struct Clients {
+pub(crate) struct Clients {
     all: Vec<Client>,
     heard: Receiver<Option<Said>>,
     /// What they counted, by tick.
@@ -48,6 +50,23 @@ impl Clients {
         let mut all = Vec::with_capacity(setup.processes);
         for index in 0..setup.processes {
             all.push(Client::start(setup, socket, index, say.clone())?);
+        }
+        drop(say);
+        let mut clients = Self::of(all, heard);
+        clients.listen(clients.patience, &mut |_, _| {})?;
+        Ok(clients)
+    }
+
+    /// Starts a process for each of these sockets, and waits until they hold their shares of the
+    /// connections, idle.
+    pub(crate) fn hold(workload: &Workload, sockets: &[PathBuf]) -> Result<Self, Error> {
+        let (say, heard) = sync_channel(QUEUE);
+        let mut all = Vec::with_capacity(sockets.len());
+        for (index, socket) in sockets.iter().enumerate() {
+            let mut command = command(Role::Client, Pinning::None, None)?;
+            let share = workload.share(index, sockets.len());
+            command.arg("hold").args(told(socket, &share)?);
+            all.push(Client::of(command, say.clone())?);
         }
         drop(say);
         let mut clients = Self::of(all, heard);
@@ -144,7 +163,7 @@ impl Clients {
     }
 
     /// Lets them end by themselves.
-    pub(super) fn stop(mut self) -> Result<(), Error> {
+    pub(crate) fn stop(mut self) -> Result<(), Error> {
         for client in &mut self.all {
             drop(client.stdin.take());
         }
@@ -174,13 +193,8 @@ impl Client {
         if let Some(uid) = setup.uid(index) {
             command.uid(uid).gid(uid);
         }
-        command
-            .args(["load", "--socket"])
-            .arg(socket)
-            .arg("--workload")
-            .arg(serde_json::to_string(
-                &setup.workload.share(index, setup.processes),
-            )?);
+        let share = setup.workload.share(index, setup.processes);
+        command.arg("load").args(told(socket, &share)?);
         Self::of(command, say)
     }
 
@@ -195,6 +209,17 @@ impl Client {
         thread::spawn(move || hear(stdout, &say));
         Ok(Self { child, stdin })
     }
+}
+
+/// The arguments that tell a client process what to do.
+fn told(socket: &Path, share: &Workload) -> Result<[OsString; 4], Error> {
+    let workload = serde_json::to_string(share)?;
+    Ok([
+        "--socket".into(),
+        socket.into(),
+        "--workload".into(),
+        workload.into(),
+    ])
 }
 
 /// Passes on what a client says; a last word if it has ended without being told to.

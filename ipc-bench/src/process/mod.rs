@@ -6,6 +6,7 @@ mod server;
 mod strace;
 mod watched;
 
+pub(crate) use self::clients::Clients;
 pub(crate) use self::pinning::{Pinning, is_there};
 pub(crate) use self::server::Server;
 pub(crate) use self::strace::{PerCall, trace};
@@ -19,7 +20,6 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use self::clients::Clients;
 use self::pinning::Role;
 use crate::error::Error;
 use crate::load::ticks;

@@ -1,7 +1,8 @@
 //! The server process, as the one that started it sees it.
 
 use std::io::{self, BufRead as _, BufReader, Write as _};
-use std::path::Path;
+use std::iter;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread;
@@ -25,14 +26,22 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(setup: &Setup, socket: &Path) -> Result<Self, Error> {
+        Self::start_several(setup, &[socket.to_owned()])
+    }
+
+    /// The same with a server of its own for each of these sockets, all in the one process.
+    pub(crate) fn start_several(setup: &Setup, sockets: &[PathBuf]) -> Result<Self, Error> {
         let workload = &setup.workload;
         let trace = setup.strace.as_ref().map(|(server, _)| server.as_path());
         let mut command = command(Role::Server, setup.pinning, trace)?;
         command
             .args(["serve", "--transport", &workload.transport.to_string()])
-            .args(["--runtime", &workload.runtime.to_string(), "--socket"])
-            .arg(socket)
+            .args(["--runtime", &workload.runtime.to_string()])
             .args(["--connections", &workload.connections.to_string()]);
+        let names = iter::once("--socket").chain(iter::repeat("--further"));
+        for (name, socket) in names.zip(sockets) {
+            command.arg(name).arg(socket);
+        }
         if workload.crowd {
             command.arg("--crowd");
         }

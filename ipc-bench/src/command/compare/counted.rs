@@ -5,8 +5,7 @@ use super::judged::{Judged, Name, Verdict};
 use super::matrix::{Group, SMALL};
 use crate::command::{idle, run};
 use crate::error::Error;
-use crate::machine::{most_agents, raise_descriptors};
-use crate::output::{complain, say};
+use crate::output::complain;
 use crate::process::{Pinning, Setup};
 use crate::report::ratio::{Quartiles, short};
 use crate::report::row::Counted;
@@ -73,20 +72,13 @@ fn syscalls(runtime: Flavor, in_flight: usize, repetitions: usize) -> Option<Cou
 
 /// As many as the limit of descriptors allows.
 fn idle_agents(runtime: Flavor, is_quick: bool) -> Result<[Counted; 2], Error> {
-    let most = u32::try_from(most_agents(raise_descriptors()?)).unwrap_or(u32::MAX);
     let (wanted, window) = if is_quick {
         (100, 0.2)
     } else {
         (AGENTS, WINDOW)
     };
-    let agents = wanted.min(most);
-    if agents < wanted {
-        say(&format!(
-            "idle agents: the limit of open files allows {agents}, not {wanted}"
-        ));
-    }
-    let held = idle::hold(Workload::new(Transport::Ipc, runtime), agents, window)?;
-    let agents = usize::try_from(agents).unwrap_or(usize::MAX);
+    let held = idle::hold(&Workload::new(Transport::Ipc, runtime), wanted, window)?;
+    let agents = usize::try_from(held.connections).unwrap_or(usize::MAX);
     Ok([
         Count::Memory.counted(runtime, agents, vec![held.rss_bytes_per_connection]),
         Count::Wakeups.counted(runtime, agents, vec![held.wakeups_per_minute]),

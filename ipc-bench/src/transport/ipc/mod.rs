@@ -5,14 +5,18 @@ mod handlers;
 
 pub(super) use self::blocking::IpcBlocking;
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
 use ipc::{Limits, Policy, Server, SocketPath};
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 
 use self::handlers::Same;
 use super::{Async, Client, Failure};
 use crate::error::Error;
+use crate::machine::most_seats;
 use crate::meter::{Counts, Part};
 use crate::proto::{
     CrowdClient, CrowdServer, EchoClient, EchoServer, Order, Payload, ShapesClient, ShapesServer,
@@ -35,23 +39,28 @@ impl<const BUSY_POLL: bool> Async for Tasks<BUSY_POLL> {
     }
 
     async fn serve(serving: Serving) -> Result<(), Error> {
-        let mut server = Server::builder(SocketPath::at(&serving.socket)?)
-            .service(EchoServer::new(Same))
-            .service(CrowdServer::new(Same))
-            .service(ShapesServer::new(Same))
-            .limits(limits(serving.connections, BUSY_POLL));
-        if serving.crowd {
-            server = server.allow(Policy::any_user()).mode(0o666);
-        }
-        let server = server.bind()?;
+        let bind = |socket: &PathBuf| Self::bind(&serving, socket);
+        let server = bind(&serving.socket)?;
+        let further = serving.further.iter().map(bind);
+        let further = further.collect::<Result<Vec<_>, Error>>()?;
         let stopped = serving.listens()?;
+        let (mut tasks, mut stops) = (JoinSet::new(), Vec::new());
+        for server in further {
+            let (stop, stopped) = oneshot::channel::<()>();
+            stops.push(stop);
+            tasks.spawn(server.serve_until(stopped));
+        }
         server.serve_until(stopped).await?;
+        drop(stops);
+        while let Some(served) = tasks.join_next().await {
+            served.map_err(Error::Task)??;
+        }
         Ok(())
     }
 
     async fn connect(target: &Target) -> Result<Connection, Error> {
         let mut builder =
-            ipc::Client::builder(SocketPath::at(&target.socket)?).limits(limits(1, BUSY_POLL));
+            ipc::Client::builder(SocketPath::at(&target.socket)?).limits(limits(BUSY_POLL));
         if let Some(deadline) = target.deadline {
             builder = builder.deadline(deadline);
         }
@@ -59,6 +68,21 @@ impl<const BUSY_POLL: bool> Async for Tasks<BUSY_POLL> {
             builder = builder.service(EchoServer::new(Same));
         }
         Ok(Connection::new(builder.connect().await?, target.crowd))
+    }
+}
+
+impl<const BUSY_POLL: bool> Tasks<BUSY_POLL> {
+    fn bind(serving: &Serving, socket: &Path) -> Result<Server, Error> {
+        let limits = with_seats(limits(BUSY_POLL), serving.connections, serving.descriptors);
+        let mut server = Server::builder(SocketPath::at(socket)?)
+            .service(EchoServer::new(Same))
+            .service(CrowdServer::new(Same))
+            .service(ShapesServer::new(Same))
+            .limits(limits);
+        if serving.crowd {
+            server = server.allow(Policy::any_user()).mode(0o666);
+        }
+        Ok(server.bind()?)
     }
 }
 
@@ -167,12 +191,20 @@ impl From<ipc::Error> for Failure {
     }
 }
 
-/// The default bounds, but for as many connections as will come.
-fn limits(connections: u32, busy_poll: bool) -> Limits {
+/// The default bounds, with busy polling or without.
+fn limits(busy_poll: bool) -> Limits {
     let mut limits = Limits::default();
     limits.busy_poll = busy_poll.then_some(BUSY_POLL);
+    limits
+}
+
+/// The same for as many connections as will come. The bound is lowered to what the descriptors
+/// allow: a server that has to do that itself leaves a part of it to other users, and here all
+/// connections may be of one.
+fn with_seats(mut limits: Limits, connections: u32, descriptors: u64) -> Limits {
     let wanted = connections.saturating_add(SPARE);
-    limits.max_connections = limits.max_connections.max(wanted);
+    let most = u32::try_from(most_seats(descriptors)).unwrap_or(u32::MAX);
+    limits.max_connections = limits.max_connections.min(most).max(wanted);
     limits.max_connections_per_user = limits.max_connections_per_user.max(wanted);
     limits
 }
@@ -187,6 +219,19 @@ const LONG: Duration = Duration::from_secs(86_400);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn where_descriptors_are_few_one_user_has_all_seats() {
+        let seats = |connections, descriptors| {
+            let limits = with_seats(Limits::default(), connections, descriptors);
+            (limits.max_connections, limits.max_connections_per_user)
+        };
+        assert_eq!(seats(1, 65_536), (4_096, 1_024));
+        assert_eq!(seats(4_872, 20_000), (4_936, 4_936));
+        // A server lowers nothing by itself that is within a quarter of the descriptors.
+        assert_eq!(seats(2_432, 10_240), (2_560, 2_496));
+        assert_eq!(seats(47, 700), (175, 1_024));
+    }
 
     #[tokio::test]
     async fn a_failure_has_the_name_of_its_status_and_its_outcome() {
