@@ -174,11 +174,18 @@ fn goals_are_judged_in_markdown_and_the_rest_is_left_out() {
 
 #[test]
 fn idle_agents_and_system_calls_are_judged_in_the_same_table() {
-    let arguments = ["compare", "--only=connections,in_flight", "--markdown"];
-    let output = bench(&[&arguments[..], &SHORT].concat());
+    let folder = tempfile::tempdir().expect("a folder");
+    let [json, markdown] = ["found.json", "goals.md"].map(|name| {
+        let path = folder.path().join(name);
+        path.to_str().expect("UTF-8").to_owned()
+    });
+    let arguments = ["compare", "--only=connections,in_flight"];
+    let files = ["--json", &json, "--markdown", &markdown];
+    let output = bench(&[&arguments[..], &SHORT, &files].concat());
     let complaint = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{complaint}");
-    let text = String::from_utf8(output.stdout).expect("text");
+    let [found, text] = [json, markdown].map(|file| std::fs::read_to_string(file).expect("a file"));
+    let found: Value = serde_json::from_str(&found).expect("one JSON object");
     for runtime in ["current_thread", "multi_thread"] {
         let judged = |what: &str, goal: &str| {
             let start = format!("| {what} | {runtime} | {goal} | - | ");
@@ -198,7 +205,17 @@ fn idle_agents_and_system_calls_are_judged_in_the_same_table() {
         let is_said = complaint.contains("system calls are not counted");
         assert!(is_counted != is_said, "{complaint} {text}");
     }
-    assert!(text.contains("KiB with 100 |"), "{text}");
+    let of_agents = |line: &&str| line.starts_with("| 10000 idle agents |");
+    let is_limited = |line: &str| {
+        line.trim_end_matches([' ', '|', '*'])
+            .ends_with(", with 100")
+    };
+    assert_eq!(text.lines().filter(of_agents).count(), 4, "{text}");
+    assert!(text.lines().filter(of_agents).all(is_limited), "{text}");
+    let goals = list(&found["goals"]["judged"]).iter();
+    let of_agents = goals.filter(|goal| goal["what"] == "10000 idle agents");
+    let fewer = of_agents.map(|goal| goal["fewer"].as_u64());
+    assert_eq!(fewer.collect::<Vec<_>>(), [Some(100); 4], "{found}");
 }
 
 #[test]

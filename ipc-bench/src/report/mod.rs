@@ -2,6 +2,7 @@
 
 mod html;
 mod interval;
+pub(crate) mod judged;
 mod keys;
 pub(crate) mod ratio;
 pub(crate) mod row;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::judged::Goals;
 use crate::machine::Machine;
 use crate::soak::Samples;
 
@@ -17,6 +18,9 @@ pub(crate) struct Report {
     /// What a comparison counted beside its rows.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) counted: Vec<Counted>,
+    /// What a comparison was to reach.
+    #[serde(default, skip_serializing_if = "Goals::is_empty")]
+    pub(crate) goals: Goals,
     /// What a soak sampled beside its row.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) soak: Option<Samples>,

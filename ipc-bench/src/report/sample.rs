@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::judged::Goals;
 use super::row::{Latency, Ratio, Repetition, Report, Row, Sides, Tick};
 use crate::machine::Machine;
 
@@ -83,6 +84,7 @@ pub(crate) fn report(rows: Vec<Row>) -> Report {
         rows,
         ratios,
         counted: Vec::new(),
+        goals: Goals::default(),
         soak: None,
     }
 }

@@ -3,6 +3,7 @@
 use crate::machine::Machine;
 use crate::meter::{Part, micros};
 use crate::process::{Measured, Setup};
+use crate::report::judged::Goals;
 use crate::report::row::{Latency, Ratio, Repetition, Report, Row, Sides, Tick};
 use crate::workload::word;
 
@@ -14,6 +15,7 @@ pub(crate) fn report(repetitions: usize, rows: Vec<Row>, ratios: Vec<Ratio>) -> 
         rows,
         ratios,
         counted: Vec::new(),
+        goals: Goals::default(),
         soak: None,
     }
 }

@@ -20,6 +20,20 @@ pub(crate) fn count(value: f64) -> String {
     }
 }
 
+/// All digits of a number of things: `9,956`.
+pub(crate) fn whole(count: usize) -> String {
+    let digits = count.to_string();
+    let places = digits.len();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (places - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 /// A number of bytes, in powers of 1,024.
 pub(crate) fn bytes(value: f64) -> String {
     const KIB: f64 = 1_024.0;
@@ -86,6 +100,10 @@ mod tests {
         assert_eq!(count(1_000.0), "1000");
         assert_eq!(count(12_345.0), "12.3 k");
         assert_eq!(count(1_994_000.0), "1.99 M");
+        assert_eq!(
+            [0, 999, 9_956, 1_234_567].map(whole),
+            ["0", "999", "9,956", "1,234,567"]
+        );
         assert_eq!(bytes(64.0), "64 B");
         assert_eq!(bytes(65_536.0), "64 KiB");
         assert_eq!(bytes(1_048_576.0), "1 MiB");

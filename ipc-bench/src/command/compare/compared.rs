@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use super::goals::goals;
-use super::judged::{Judged, markdown, unjudged};
+use super::judged::{markdown, unjudged};
 use super::matrix::{Cell, Group};
 use super::table::aligned;
 use super::{Entry, counted};
+use crate::report::judged::{Goals, Judged};
 use crate::report::ratio::{Metric, Quartiles, each, ratio, ratios, short};
 use crate::report::row::{Counted, Ratio, Report, Row};
 use crate::report::{report, row};
@@ -64,8 +65,13 @@ impl Compared {
             }
         }
         let ratios = cells.iter().flat_map(|cell| cell.ratios(&rows)).collect();
+        let judged = judged(&cells, &rows, &counted);
         Self {
             report: Report {
+                goals: Goals {
+                    not_measured: unjudged(&judged),
+                    judged,
+                },
                 counted,
                 ..report(repetitions, rows, ratios)
             },
@@ -77,11 +83,14 @@ impl Compared {
     /// The table of goals.
     pub(super) fn markdown(&self) -> Vec<String> {
         let mut lines = vec![self.machine(), String::new()];
-        let judged = self.judged();
-        lines.extend(markdown(&judged));
+        let Goals {
+            judged,
+            not_measured,
+        } = &self.report.goals;
+        lines.extend(markdown(judged));
         lines.push(String::new());
         lines.extend(self.streams());
-        lines.extend(unjudged(&judged));
+        lines.extend_from_slice(not_measured);
         lines.extend(self.failures());
         lines.extend(self.caveats());
         lines
@@ -106,9 +115,12 @@ impl Compared {
         lines.push(LEGEND.to_owned());
         lines.extend(self.failures());
         lines.extend(self.caveats());
-        let judged = self.judged();
+        let Goals {
+            judged,
+            not_measured,
+        } = &self.report.goals;
         lines.extend(judged.iter().map(Judged::text));
-        lines.extend(unjudged(&judged));
+        lines.extend_from_slice(not_measured);
         lines
     }
 
@@ -143,21 +155,6 @@ impl Compared {
                 .map(|name| value(name).unwrap_or_else(|| "-".to_owned())),
         );
         line
-    }
-
-    fn judged(&self) -> Vec<Judged> {
-        let of_cell = |cell: Cell| {
-            let measured = self.cells.iter().find(|measured| measured.cell == cell);
-            let members = measured.into_iter().flat_map(|measured| &measured.members);
-            members
-                .filter_map(|member| self.report.rows.get(member.row))
-                .collect::<Vec<_>>()
-        };
-        let goals = goals();
-        let timed = goals
-            .iter()
-            .flat_map(|goal| goal.judge(&of_cell(goal.cell())));
-        timed.chain(counted::judge(&self.report.counted)).collect()
     }
 
     /// The machine, what ran on it and how busy it was.
@@ -245,6 +242,21 @@ impl Compared {
         });
         noisy.collect()
     }
+}
+
+/// Holds all that was measured against what is to be reached.
+fn judged(cells: &[Measured], rows: &[Row], counted: &[Counted]) -> Vec<Judged> {
+    let of_cell = |cell: Cell| {
+        let measured = cells.iter().find(|measured| measured.cell == cell);
+        let members = measured.into_iter().flat_map(|measured| &measured.members);
+        let rows = members.filter_map(|member| rows.get(member.row));
+        rows.collect::<Vec<_>>()
+    };
+    let goals = goals();
+    let timed = goals
+        .iter()
+        .flat_map(|goal| goal.judge(&of_cell(goal.cell())));
+    timed.chain(counted::judge(counted)).collect()
 }
 
 impl Measured {

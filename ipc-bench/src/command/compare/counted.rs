@@ -1,12 +1,12 @@
 //! Goals that no timed call tells: system calls, and what idle agents cost.
 
 use super::goals::Bound;
-use super::judged::{Judged, Name, Verdict};
 use super::matrix::{Group, SMALL};
 use crate::command::{idle, run};
 use crate::error::Error;
 use crate::output::complain;
 use crate::process::{Pinning, Setup};
+use crate::report::judged::{Judged, Name, Verdict};
 use crate::report::ratio::{Quartiles, short};
 use crate::report::row::Counted;
 use crate::transport::Transport;
@@ -94,6 +94,7 @@ pub(super) fn judge(counted: &[Counted]) -> Vec<Judged> {
             runtime: one.runtime.clone(),
             measured: count.text(one),
             verdict: count.verdict(one, bound),
+            fewer: count.fewer(one),
             best: None,
         })
     };
@@ -149,7 +150,7 @@ impl Count {
         };
         Name {
             what,
-            runtime: None,
+            only: None,
             goal,
         }
     }
@@ -169,15 +170,24 @@ impl Count {
         }
     }
 
+    /// How many agents there were, if not as many as the goal is about.
+    fn fewer(self, counted: &Counted) -> Option<usize> {
+        let wanted = match self {
+            Self::Syscalls(in_flight) => in_flight,
+            Self::Memory | Self::Wakeups => usize::try_from(AGENTS).unwrap_or(usize::MAX),
+        };
+        Some(counted.among).filter(|among| *among < wanted)
+    }
+
     fn text(self, counted: &Counted) -> String {
-        let Counted { each, among, .. } = counted;
+        let each = &counted.each;
         let value = each.first().copied().unwrap_or_default();
         match self {
             Self::Syscalls(_) => {
                 Quartiles::of(each).map_or_else(|| short(value), |quartiles| quartiles.text())
             }
-            Self::Memory => format!("{} KiB with {among}", short(value / KIB)),
-            Self::Wakeups => format!("{value:.0} with {among}"),
+            Self::Memory => format!("{} KiB", short(value / KIB)),
+            Self::Wakeups => format!("{value:.0}"),
         }
     }
 }
@@ -200,26 +210,26 @@ mod tests {
             Count::Syscalls(1).counted(several, 1, vec![6.07; 3]),
             Count::Syscalls(64).counted(single, 64, vec![0.11; 2]),
             Count::Syscalls(64).counted(several, 64, vec![0.12, 0.17, 0.28]),
-            Count::Memory.counted(single, 4_872, vec![7.5 * KIB]),
-            Count::Wakeups.counted(single, 4_872, vec![0.0]),
-            Count::Wakeups.counted(several, 4_872, vec![1.0]),
+            Count::Memory.counted(single, 9_956, vec![7.5 * KIB]),
+            Count::Wakeups.counted(single, 10_000, vec![0.0]),
+            Count::Wakeups.counted(several, 9_956, vec![1.0]),
         ];
         let judged = judge(&counted);
         let told = |judged: &Judged| {
             let runtime = &judged.runtime;
-            (runtime.clone(), judged.measured.clone(), judged.verdict)
+            (runtime.clone(), judged.measured.clone(), judged.answer())
         };
         let expected = [
-            (single, "6.00 (6.00..6.00)", Verdict::Met),
-            (several, "6.07 (6.07..6.07)", Verdict::Missed),
-            (single, "0.110 (0.110..0.110)", Verdict::Unclear),
-            (several, "0.170 (0.120..0.280)", Verdict::Unclear),
-            (single, "7.50 KiB with 4872", Verdict::Met),
-            (single, "0 with 4872", Verdict::Met),
-            (several, "1 with 4872", Verdict::Missed),
+            (single, "6.00 (6.00..6.00)", "yes"),
+            (several, "6.07 (6.07..6.07)", "no"),
+            (single, "0.110 (0.110..0.110)", "too noisy to tell"),
+            (several, "0.170 (0.120..0.280)", "too noisy to tell"),
+            (single, "7.50 KiB", "yes, with 9,956"),
+            (single, "0", "yes"),
+            (several, "1", "no, with 9,956"),
         ];
-        let expected = expected.map(|(runtime, measured, verdict)| {
-            (runtime.to_string(), measured.to_owned(), verdict)
+        let expected = expected.map(|(runtime, measured, answer)| {
+            (runtime.to_string(), measured.to_owned(), answer.to_owned())
         });
         assert_eq!(judged.iter().map(told).collect::<Vec<_>>(), expected);
         assert_eq!(

@@ -2,55 +2,8 @@
 
 use super::counted;
 use super::goals::{Bound, goals};
+use crate::report::judged::{Judged, Name, Verdict};
 use crate::report::ratio::{Quartiles, short};
-use crate::workload::Flavor;
-
-/// Whether a goal is met.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
-    Met,
-    Missed,
-    /// Some repetitions meet it and some do not, or there are too few.
-    Unclear,
-}
-
-/// How a goal is called.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Name {
-    /// What it is about.
-    pub(super) what: String,
-    /// The runtime, if it is about one.
-    pub(super) runtime: Option<Flavor>,
-    /// As `p50 <= 1.2 x raw`.
-    pub(super) goal: String,
-}
-
-/// A goal and what was measured for it.
-#[derive(Clone, Debug)]
-pub(super) struct Judged {
-    pub(super) name: Name,
-    pub(super) runtime: String,
-    pub(super) measured: String,
-    pub(super) verdict: Verdict,
-    /// The peer that comes nearest, and what it reaches.
-    pub(super) best: Option<(String, f64)>,
-}
-
-impl Judged {
-    /// In one line.
-    pub(super) fn text(&self) -> String {
-        let met = match self.verdict {
-            Verdict::Met => "met",
-            Verdict::Missed => "MISSED",
-            Verdict::Unclear => "too noisy to tell",
-        };
-        let Name { what, goal, .. } = &self.name;
-        format!(
-            "goal: {what}, {}: {goal}: {}: {met}",
-            self.runtime, self.measured
-        )
-    }
-}
 
 /// The table of all goals that were measured, in Markdown.
 pub(super) fn markdown(judged: &[Judged]) -> Vec<String> {
@@ -64,9 +17,8 @@ pub(super) fn markdown(judged: &[Judged]) -> Vec<String> {
             |(name, value)| format!("{name} {}", short(*value)),
         );
         let met = match judged.verdict {
-            Verdict::Met => "yes",
-            Verdict::Missed => "**no**",
-            Verdict::Unclear => "too noisy to tell",
+            Verdict::Missed => format!("**{}**", judged.answer()),
+            Verdict::Met | Verdict::Unclear => judged.answer(),
         };
         let Name { what, goal, .. } = &judged.name;
         let (runtime, measured) = (&judged.runtime, &judged.measured);
@@ -82,21 +34,11 @@ pub(super) fn unjudged(judged: &[Judged]) -> Vec<String> {
     let missing = names
         .chain(counted::names())
         .filter(|name| !is_judged(name));
-    missing
-        .map(
-            |Name {
-                 what,
-                 runtime,
-                 goal,
-             }| {
-                let runtime = runtime.map(|runtime| format!(", {runtime}"));
-                format!(
-                    "not measured: {what}{}: {goal}",
-                    runtime.unwrap_or_default()
-                )
-            },
-        )
-        .collect()
+    let text = |Name { what, only, goal }| {
+        let only = only.map(|runtime| format!(", {runtime}"));
+        format!("not measured: {what}{}: {goal}", only.unwrap_or_default())
+    };
+    missing.map(text).collect()
 }
 
 impl Bound {

@@ -1,7 +1,7 @@
 //! What this crate is to reach.
 
-use super::judged::{Judged, Name, Verdict};
 use super::matrix::{Cell, Group, SMALL};
+use crate::report::judged::{Judged, Name, Verdict};
 use crate::report::ratio::{Metric, Quartiles, each, quotients};
 use crate::report::row::Row;
 use crate::workload::Flavor;
@@ -128,7 +128,7 @@ impl Goal {
                 POLLING => format!("{}, busy polling", self.cell),
                 _ => self.cell.to_string(),
             },
-            runtime: self.runtime,
+            only: self.runtime,
             goal: self.text(),
         }
     }
@@ -211,6 +211,7 @@ impl Goal {
             runtime: row.runtime.clone(),
             measured: measured.map_or_else(|| "no calls".to_owned(), |measured| measured.text()),
             verdict: measured.map_or(Verdict::Unclear, verdict),
+            fewer: None,
             best: match self.bound {
                 Bound::AtMost(_) | Bound::Steady(_) => reached.min_by(|a, b| a.1.total_cmp(&b.1)),
                 Bound::AtLeast(_) => reached.max_by(|a, b| a.1.total_cmp(&b.1)),
