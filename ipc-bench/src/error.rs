@@ -50,6 +50,8 @@ pub(crate) enum Error {
     Baseline(#[from] crate::command::check::Unusable),
     #[error("{0} is not there: install it to count system calls")]
     Missing(&'static str),
+    #[error("strace may not trace here: {0}")]
+    Untraceable(String),
     #[error("{what} cannot be read: {text:?}")]
     Unreadable { what: &'static str, text: String },
 }

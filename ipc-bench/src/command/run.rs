@@ -90,7 +90,7 @@ pub(crate) fn interleaved(
 }
 
 /// System calls per call; none, with a word why, where they cannot be counted.
-pub(super) fn syscalls(setup: &Setup) -> Option<Sides<f64>> {
+fn syscalls(setup: &Setup) -> Option<Sides<f64>> {
     let scenario = setup.workload.scenario;
     if !scenario.is_alone() {
         say(&format!(
@@ -98,17 +98,21 @@ pub(super) fn syscalls(setup: &Setup) -> Option<Sides<f64>> {
         ));
         return None;
     }
-    match trace(setup, TRACED) {
-        Ok(Sides { client, server }) => Some(Sides {
-            client: client.values().sum(),
-            server: server.values().sum(),
-        }),
-        Err(error) => {
-            let why = with_causes(&error);
-            say(&format!("system calls are not counted: {why}"));
-            None
-        }
-    }
+    let counted = counted(setup);
+    let why = |error: &Error| {
+        let why = with_causes(error);
+        say(&format!("system calls are not counted: {why}"));
+    };
+    counted.inspect_err(why).ok()
+}
+
+/// System calls per call on each side, all names together.
+pub(super) fn counted(setup: &Setup) -> Result<Sides<f64>, Error> {
+    let Sides { client, server } = trace(setup, TRACED)?;
+    Ok(Sides {
+        client: client.values().sum(),
+        server: server.values().sum(),
+    })
 }
 
 /// Calls whose system calls are counted.

@@ -9,7 +9,7 @@ mod watched;
 pub(crate) use self::clients::Clients;
 pub(crate) use self::pinning::{Pinning, is_there};
 pub(crate) use self::server::Server;
-pub(crate) use self::strace::{PerCall, trace};
+pub(crate) use self::strace::{PerCall, can_trace, trace};
 use self::watched::Watched;
 
 use std::ffi::OsString;

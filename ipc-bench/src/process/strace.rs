@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use super::{Setup, folder, is_there, measure};
 use crate::error::Error;
@@ -20,9 +21,7 @@ type Counts = BTreeMap<String, u64>;
 
 /// Counts the system calls of so many calls, each side for itself.
 pub(crate) fn trace(setup: &Setup, calls: u64) -> Result<Sides<PerCall>, Error> {
-    if !is_there("strace") {
-        return Err(Error::Missing("strace"));
-    }
+    can_trace()?;
     let before = count(setup, calls / 10)?;
     let after = count(setup, calls + calls / 10)?;
     let added = |after: &Counts, before: &Counts| {
@@ -37,6 +36,23 @@ pub(crate) fn trace(setup: &Setup, calls: u64) -> Result<Sides<PerCall>, Error> 
         client: added(&after.client, &before.client),
         server: added(&after.server, &before.server),
     })
+}
+
+/// Whether strace is there, and may trace what it starts: a container may forbid that.
+pub(crate) fn can_trace() -> Result<(), Error> {
+    if !is_there("strace") {
+        return Err(Error::Missing("strace"));
+    }
+    let mut strace = Command::new("strace");
+    let output = strace.args(["-f", "-c", "-o", "/dev/null", "true"]);
+    let output = output
+        .output()
+        .map_err(Error::io("strace cannot be started"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(Error::Untraceable(said.trim().to_owned()))
 }
 
 /// Rarer than this, a system call is not one of the calls' own.

@@ -1,6 +1,8 @@
 //! Transports side by side: each makes calls and says what they took; how fast it was is not
 //! looked at.
 
+mod counted;
+
 use std::process::{Command, Output};
 
 use serde_json::Value;
@@ -170,52 +172,6 @@ fn goals_are_judged_in_markdown_and_the_rest_is_left_out() {
         "{text}"
     );
     assert!(text.contains("load average"), "{text}");
-}
-
-#[test]
-fn idle_agents_and_system_calls_are_judged_in_the_same_table() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let [json, markdown] = ["found.json", "goals.md"].map(|name| {
-        let path = folder.path().join(name);
-        path.to_str().expect("UTF-8").to_owned()
-    });
-    let arguments = ["compare", "--only=connections,in_flight"];
-    let files = ["--json", &json, "--markdown", &markdown];
-    let output = bench(&[&arguments[..], &SHORT, &files].concat());
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{complaint}");
-    let [found, text] = [json, markdown].map(|file| std::fs::read_to_string(file).expect("a file"));
-    let found: Value = serde_json::from_str(&found).expect("one JSON object");
-    for runtime in ["current_thread", "multi_thread"] {
-        let judged = |what: &str, goal: &str| {
-            let start = format!("| {what} | {runtime} | {goal} | - | ");
-            text.lines().any(|line| line.starts_with(&start))
-        };
-        let agents = "10000 idle agents";
-        assert!(
-            judged(agents, "memory of the server per agent <= 8 KiB"),
-            "{text}"
-        );
-        assert!(
-            judged(agents, "wake-ups of the server per minute <= 0"),
-            "{text}"
-        );
-        let calls = "64 in flight, 64 B, one core, under strace";
-        let is_counted = judged(calls, "system calls per call, both sides <= 0.25");
-        let is_said = complaint.contains("system calls are not counted");
-        assert!(is_counted != is_said, "{complaint} {text}");
-    }
-    let of_agents = |line: &&str| line.starts_with("| 10000 idle agents |");
-    let is_limited = |line: &str| {
-        line.trim_end_matches([' ', '|', '*'])
-            .ends_with(", with 100")
-    };
-    assert_eq!(text.lines().filter(of_agents).count(), 4, "{text}");
-    assert!(text.lines().filter(of_agents).all(is_limited), "{text}");
-    let goals = list(&found["goals"]["judged"]).iter();
-    let of_agents = goals.filter(|goal| goal["what"] == "10000 idle agents");
-    let fewer = of_agents.map(|goal| goal["fewer"].as_u64());
-    assert_eq!(fewer.collect::<Vec<_>>(), [Some(100); 4], "{found}");
 }
 
 #[test]

@@ -4,8 +4,8 @@ use super::goals::Bound;
 use super::matrix::{Group, SMALL};
 use crate::command::{idle, run};
 use crate::error::Error;
-use crate::output::complain;
-use crate::process::{Pinning, Setup};
+use crate::output::{complain, say, with_causes};
+use crate::process::{Pinning, Setup, can_trace};
 use crate::report::judged::{Judged, Name, Verdict};
 use crate::report::ratio::{Quartiles, short};
 use crate::report::row::Counted;
@@ -32,42 +32,53 @@ const GOALS: [(Count, f64); 4] = [
 ];
 
 /// Counts what belongs to these groups, or to all if there are none. What failed is left out, and
-/// named; system calls are skipped with a word where strace cannot count them.
+/// named with its cause; system calls are skipped with a word where strace cannot count them.
 pub(super) fn count(
     only: &[Group],
     repetitions: usize,
     is_quick: bool,
 ) -> (Vec<Counted>, Vec<String>) {
     let is_wanted = |group| only.is_empty() || only.contains(&group);
+    let mut in_flight = vec![(Group::Latency, 1), (Group::InFlight, 64)];
+    in_flight.retain(|(group, _)| is_wanted(*group));
+    if !in_flight.is_empty()
+        && let Err(error) = can_trace()
+    {
+        let why = with_causes(&error);
+        say(&format!("not measured: system calls per call: {why}"));
+        in_flight.clear();
+    }
     let (mut counted, mut failed) = (Vec::new(), Vec::new());
+    let mut take = |found: Result<Vec<Counted>, Error>, what: String| match found {
+        Ok(found) => counted.extend(found),
+        Err(error) => {
+            complain(&error);
+            failed.push(format!("{what}: {}", with_causes(&error)));
+        }
+    };
     for runtime in [Flavor::CurrentThread, Flavor::MultiThread] {
-        for (group, in_flight) in [(Group::Latency, 1), (Group::InFlight, 64)] {
-            if is_wanted(group) {
-                counted.extend(syscalls(runtime, in_flight, repetitions));
-            }
+        for &(_, calls) in &in_flight {
+            let found = syscalls(runtime, calls, repetitions);
+            let what = format!("system calls, {calls} in flight, {runtime}");
+            take(found.map(|found| vec![found]), what);
         }
         if is_wanted(Group::Connections) {
-            match idle_agents(runtime, is_quick) {
-                Ok(found) => counted.extend(found),
-                Err(error) => {
-                    complain(&error);
-                    failed.push(format!("idle agents: {runtime}"));
-                }
-            }
+            let found = idle_agents(runtime, is_quick);
+            take(found.map(Vec::from), format!("idle agents, {runtime}"));
         }
     }
     (counted, failed)
 }
 
-fn syscalls(runtime: Flavor, in_flight: usize, repetitions: usize) -> Option<Counted> {
+fn syscalls(runtime: Flavor, in_flight: usize, repetitions: usize) -> Result<Counted, Error> {
     let workload = Workload {
         in_flight,
         ..Workload::new(Transport::Ipc, runtime)
     };
     let setup = Setup::new(workload, Pinning::Same.or_none());
-    let both = |_| run::syscalls(&setup).map(|sides| sides.client + sides.server);
-    let each = (0..repetitions).map_while(both).collect::<Vec<_>>();
-    (!each.is_empty()).then(|| Count::Syscalls(in_flight).counted(runtime, in_flight, each))
+    let both = |_| run::counted(&setup).map(|sides| sides.client + sides.server);
+    let each = (0..repetitions).map(both).collect::<Result<_, _>>()?;
+    Ok(Count::Syscalls(in_flight).counted(runtime, in_flight, each))
 }
 
 /// As many as the limit of descriptors allows.
