@@ -50,6 +50,8 @@ pub(crate) enum Error {
     Baseline(#[from] crate::command::check::Unusable),
     #[error("{0} is not there: install it to count system calls")]
     Missing(&'static str),
+    #[error("no call was sent, so nothing can be said of one")]
+    NoCalls,
     #[error("strace may not trace here: {0}")]
     Untraceable(String),
     #[error("{what} cannot be read: {text:?}")]

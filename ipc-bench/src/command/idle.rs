@@ -3,6 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
+use clap::value_parser;
 use serde::{Deserialize, Serialize};
 
 use super::effort::positive;
@@ -18,7 +19,7 @@ use crate::workload::{Flavor, Workload};
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Connections to hold
-    #[arg(long, default_value_t = 1_000)]
+    #[arg(long, default_value_t = 1_000, value_parser = value_parser!(u32).range(1..))]
     connections: u32,
     /// Bytes of the payload of the one call each has made
     #[arg(long, default_value_t = 64)]

@@ -1,5 +1,6 @@
 //! System calls per call, both sides together.
 
+use clap::value_parser;
 use serde::Serialize;
 
 use crate::error::Error;
@@ -20,7 +21,7 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 64)]
     payload: usize,
     /// Calls to count
-    #[arg(long, default_value_t = 5_000)]
+    #[arg(long, default_value_t = 5_000, value_parser = value_parser!(u64).range(1..))]
     calls: u64,
     /// The runtime of both sides
     #[arg(long, default_value = "current_thread")]

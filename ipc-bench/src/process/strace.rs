@@ -22,20 +22,26 @@ type Counts = BTreeMap<String, u64>;
 /// Counts the system calls of so many calls, each side for itself.
 pub(crate) fn trace(setup: &Setup, calls: u64) -> Result<Sides<PerCall>, Error> {
     can_trace()?;
-    let before = count(setup, calls / 10)?;
-    let after = count(setup, calls + calls / 10)?;
-    let added = |after: &Counts, before: &Counts| {
-        let each = after.iter().filter_map(|(name, count)| {
-            let less = before.get(name).copied().unwrap_or(0);
-            let per_call = float(count.saturating_sub(less)) / float(calls.max(1));
-            (per_call >= NOISE).then(|| (name.clone(), per_call))
-        });
-        each.collect()
-    };
+    let (before, few) = count(setup, calls / 10)?;
+    let (after, many) = count(setup, calls + calls / 10)?;
+    let sent = many.saturating_sub(few);
     Ok(Sides {
-        client: added(&after.client, &before.client),
-        server: added(&after.server, &before.server),
+        client: added(&before.client, &after.client, sent)?,
+        server: added(&before.server, &after.server, sent)?,
     })
+}
+
+/// What so many further calls added, for each of them.
+fn added(before: &Counts, after: &Counts, sent: u64) -> Result<PerCall, Error> {
+    if sent == 0 {
+        return Err(Error::NoCalls);
+    }
+    let each = after.iter().filter_map(|(name, count)| {
+        let less = before.get(name).copied().unwrap_or(0);
+        let per_call = float(count.saturating_sub(less)) / float(sent);
+        (per_call >= NOISE).then(|| (name.clone(), per_call))
+    });
+    Ok(each.collect())
 }
 
 /// Whether strace is there, and may trace what it starts: a container may forbid that.
@@ -58,8 +64,8 @@ pub(crate) fn can_trace() -> Result<(), Error> {
 /// Rarer than this, a system call is not one of the calls' own.
 const NOISE: f64 = 0.005;
 
-/// What both sides did from start to end.
-fn count(setup: &Setup, calls: u64) -> Result<Sides<Counts>, Error> {
+/// What both sides did from start to end, and for how many calls.
+fn count(setup: &Setup, calls: u64) -> Result<(Sides<Counts>, u64), Error> {
     let folder = folder()?;
     let [server, client] = ["server", "client"].map(|side| folder.path().join(side));
     let setup = Setup {
@@ -73,11 +79,12 @@ fn count(setup: &Setup, calls: u64) -> Result<Sides<Counts>, Error> {
         strace: Some((server.clone(), client.clone())),
         ..setup.clone()
     };
-    measure(&setup, &mut |_, _| {})?;
-    Ok(Sides {
+    let measured = measure(&setup, &mut |_, _| {})?;
+    let counts = Sides {
         client: read(&client)?,
         server: read(&server)?,
-    })
+    };
+    Ok((counts, measured.total.sent()))
 }
 
 fn read(file: &Path) -> Result<Counts, Error> {
@@ -103,6 +110,21 @@ fn parse(text: &str) -> Counts {
 mod tests {
     use super::*;
 
+    fn counts(each: [(&str, u64); 2]) -> Counts {
+        let each = each.map(|(name, count)| (name.to_owned(), count));
+        each.into()
+    }
+
+    #[test]
+    fn what_further_calls_added_is_divided_by_those_that_were_sent() {
+        let before = counts([("read", 100), ("mmap", 30)]);
+        let after = counts([("read", 300), ("mmap", 30)]);
+        let found = added(&before, &after, 50).unwrap();
+        assert_eq!(found, [("read".to_owned(), 4.0)].into());
+        let none = added(&before, &after, 0).unwrap_err().to_string();
+        assert_eq!(none, "no call was sent, so nothing can be said of one");
+    }
+
     #[test]
     fn the_table_of_strace_is_read_with_and_without_errors() {
         let text = "\
@@ -113,9 +135,9 @@ mod tests {
 ------ ----------- ----------- --------- --------- ----------------
 100.00    0.015000           1      9321        12 total
 ";
-        let counts = parse(text);
-        let expected = [("epoll_wait", 5_000), ("recvmsg", 4_321)];
-        let expected = expected.map(|(name, count)| (name.to_owned(), count));
-        assert_eq!(counts, expected.into());
+        assert_eq!(
+            parse(text),
+            counts([("epoll_wait", 5_000), ("recvmsg", 4_321)])
+        );
     }
 }

@@ -48,12 +48,13 @@ impl Metric {
         matches!(self, Self::P50 | Self::P99)
     }
 
-    pub(crate) const fn of(self, repetition: &Repetition) -> f64 {
+    /// 0 where there was no call.
+    pub(crate) fn of(self, repetition: &Repetition) -> f64 {
         match self {
             Self::P50 => repetition.p50,
             Self::P99 => repetition.p99,
             Self::CallsPerS => repetition.calls_per_s,
-            Self::Cpu => repetition.cpu_us_per_call,
+            Self::Cpu => repetition.cpu_us_per_call.unwrap_or_default(),
             Self::Stream => repetition.stream_bytes_per_s / MIB,
         }
     }
@@ -64,6 +65,21 @@ const MIB: f64 = 1_048_576.0;
 /// Each repetition of a row.
 pub(crate) fn each(row: &Row, metric: Metric) -> Vec<f64> {
     row.each.iter().map(|one| metric.of(one)).collect()
+}
+
+/// What a row lacks to say something by a quantity: all its repetitions must have some of it.
+pub(crate) fn lack(row: &Row, metric: Metric) -> Option<String> {
+    if Quartiles::of(&each(row, metric)).is_some() {
+        return None;
+    }
+    let all = row.each.len();
+    let silent = row.each.iter().filter(|one| one.calls_per_s <= 0.0).count();
+    let lack = match silent {
+        0 => format!("no {}", metric.name()),
+        silent if silent == all => "no calls".to_owned(),
+        silent => format!("no calls in {silent} of {all} repetitions"),
+    };
+    Some(format!("{} {}: {lack}", row.transport, row.scenario))
 }
 
 /// Two rows, divided repetition by repetition: what the machine did meanwhile fell on both.
@@ -212,6 +228,25 @@ mod tests {
         let found = ratios(&rows, 1, 0);
         let whats: Vec<_> = found.iter().map(|ratio| ratio.what.as_str()).collect();
         assert_eq!(whats, ["calls_per_s", "cpu_us_per_call"]);
+    }
+
+    #[test]
+    fn what_a_row_lacks_is_said() {
+        let mut row = sample::row("raw", 8.0);
+        assert_eq!(lack(&row, Metric::P50), None);
+        let lacks = |row: &Row, metric| lack(row, metric).unwrap();
+        assert_eq!(
+            lacks(&row, Metric::Stream),
+            "raw unary: no stream_bytes_per_s"
+        );
+        row.each[1] = Repetition::default();
+        let some = "raw unary: no calls in 1 of 5 repetitions";
+        assert_eq!(lacks(&row, Metric::P50), some);
+        assert_eq!(lacks(&row, Metric::Cpu), some);
+        row.each.fill(Repetition::default());
+        assert_eq!(lacks(&row, Metric::P50), "raw unary: no calls");
+        row.each.clear();
+        assert_eq!(lacks(&row, Metric::P50), "raw unary: no p50");
     }
 
     #[test]

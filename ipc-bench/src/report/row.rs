@@ -68,8 +68,10 @@ pub(crate) struct Row {
     pub(crate) latency_us: Latency,
     /// Whether that is the latency of a window, all that is in flight at once, and not of a call.
     pub(crate) windowed: bool,
-    pub(crate) cpu_us_per_call: Sides<f64>,
-    pub(crate) switches_per_call: Sides<f64>,
+    /// None where no call was sent.
+    pub(crate) cpu_us_per_call: Option<Sides<f64>>,
+    /// None where no call was sent.
+    pub(crate) switches_per_call: Option<Sides<f64>>,
     /// With all connections.
     pub(crate) rss_bytes: Sides<u64>,
     /// What the connections added to the server, divided by their number.
@@ -108,8 +110,8 @@ pub(crate) struct Repetition {
     pub(crate) calls_per_s: f64,
     pub(crate) p50: f64,
     pub(crate) p99: f64,
-    /// Both sides together.
-    pub(crate) cpu_us_per_call: f64,
+    /// Both sides together; none where no call was sent.
+    pub(crate) cpu_us_per_call: Option<f64>,
     /// 0 where no stream runs beside the calls.
     pub(crate) stream_bytes_per_s: f64,
 }

@@ -115,7 +115,7 @@ pub(crate) fn row(transport: &str, p50: f64) -> Row {
         calls_per_s: calls_per_s / off,
         p50: p50 * off,
         p99: p50 * 1.4 * off * off,
-        cpu_us_per_call: p50 * 1.02 * off,
+        cpu_us_per_call: Some(p50 * 1.02 * off),
         stream_bytes_per_s: 0.0,
     });
     let latency_us = Latency {
@@ -148,8 +148,8 @@ pub(crate) fn row(transport: &str, p50: f64) -> Row {
         stream_bytes_per_s: None,
         latency_us,
         windowed: false,
-        cpu_us_per_call: sides(p50 * 0.52, p50 * 0.5),
-        switches_per_call: sides(1.0, 1.02),
+        cpu_us_per_call: Some(sides(p50 * 0.52, p50 * 0.5)),
+        switches_per_call: Some(sides(1.0, 1.02)),
         rss_bytes: Sides {
             client: 3_460_000,
             server: 4_120_000,
@@ -176,10 +176,10 @@ fn measured(
     let change = calls_per_s / row.calls_per_s;
     for repetition in &mut row.each {
         repetition.calls_per_s *= change;
-        repetition.cpu_us_per_call /= open as f64;
+        repetition.cpu_us_per_call = repetition.cpu_us_per_call.map(|us| us / open as f64);
     }
     let one = row.cpu_us_per_call;
-    row.cpu_us_per_call = sides(one.client / open as f64, one.server / open as f64);
+    row.cpu_us_per_call = one.map(|one| sides(one.client / open as f64, one.server / open as f64));
     row.timeline = timeline(calls_per_s, row.latency_us.p99, p50);
     row.version = version.map(str::to_owned);
     row.runtime = (*runtime).to_owned();

@@ -5,6 +5,7 @@ use crate::meter::{Part, micros};
 use crate::process::{Measured, Setup};
 use crate::report::judged::Goals;
 use crate::report::row::{Latency, Ratio, Repetition, Report, Row, Sides, Tick};
+use crate::usage::Usage;
 use crate::workload::word;
 
 /// What measurements on this machine found.
@@ -29,10 +30,6 @@ pub(crate) fn row(setup: &Setup, measured: &[Measured]) -> Row {
     }
     let middle = |value: &dyn Fn(&Measured) -> f64| median(measured.iter().map(value).collect());
     let at = |quantile: f64| middle(&|one| one.total.quantile_us(quantile));
-    let sides = |client: fn(&Measured) -> f64, server: fn(&Measured) -> f64| Sides {
-        client: middle(&client),
-        server: middle(&server),
-    };
     let last = |value: fn(&Measured) -> u64| measured.last().map(value).unwrap_or_default();
     let connections = float(u64::try_from(workload.connections.max(1)).unwrap_or(u64::MAX));
     let added = |one: &Measured| float(one.rss.server.saturating_sub(one.rss_before));
@@ -68,14 +65,8 @@ pub(crate) fn row(setup: &Setup, measured: &[Measured]) -> Row {
             max: all.quantile_us(1.0),
         },
         windowed: workload.in_flight > 1 && workload.transport.has_windows(),
-        cpu_us_per_call: sides(
-            |one| one.per_call(one.usage.client.cpu_us),
-            |one| one.per_call(one.usage.server.cpu_us),
-        ),
-        switches_per_call: sides(
-            |one| one.per_call(one.usage.client.switches),
-            |one| one.per_call(one.usage.server.switches),
-        ),
+        cpu_us_per_call: per_call(measured, |used| used.cpu_us),
+        switches_per_call: per_call(measured, |used| used.switches),
         rss_bytes: Sides {
             client: last(|one| one.rss.client),
             server: last(|one| one.rss.server),
@@ -97,11 +88,26 @@ impl Measured {
         float(self.total.streamed) / self.seconds
     }
 
-    /// A quantity for each call that was sent.
-    fn per_call(&self, quantity: i64) -> f64 {
+    /// A quantity for each call that was sent; none where there was none.
+    fn per_call(&self, quantity: i64) -> Option<f64> {
         let calls = self.total.sent();
-        float(u64::try_from(quantity).unwrap_or_default()) / float(calls.max(1))
+        let quantity = float(u64::try_from(quantity).unwrap_or_default());
+        (calls > 0).then(|| quantity / float(calls))
     }
+}
+
+/// What each side used for a call: the median of the repetitions that sent any.
+fn per_call(measured: &[Measured], used: fn(&Usage) -> i64) -> Option<Sides<f64>> {
+    let side = |usage: fn(&Measured) -> &Usage| {
+        let each = measured.iter();
+        let each = each.filter_map(|one| one.per_call(used(usage(one))));
+        let each = each.collect::<Vec<_>>();
+        (!each.is_empty()).then(|| median(each))
+    };
+    Some(Sides {
+        client: side(|one| &one.usage.client)?,
+        server: side(|one| &one.usage.server)?,
+    })
 }
 
 fn repetition(one: &Measured) -> Repetition {
@@ -164,13 +170,14 @@ mod tests {
     use super::*;
     use crate::process::Pinning;
     use crate::transport::{Failure, Transport};
-    use crate::usage::Usage;
     use crate::workload::{Flavor, Workload};
 
-    #[test]
-    fn calls_that_were_never_sent_do_not_make_the_others_cheap() {
+    /// 30 us of CPU on each side for so many calls that were answered and nine that were not sent.
+    fn measured(answered: u32) -> Measured {
         let mut total = Part::default();
-        total.answered(Duration::from_micros(10), 128);
+        for _ in 0..answered {
+            total.answered(Duration::from_micros(10), 128);
+        }
         for _ in 0..9 {
             total.failed(&Failure::new("TOO_LATE", "NotSent"));
         }
@@ -178,7 +185,7 @@ mod tests {
             cpu_us: 30,
             ..Usage::default()
         };
-        let measured = Measured {
+        Measured {
             seconds: 1.0,
             total,
             ticks: Vec::new(),
@@ -188,11 +195,37 @@ mod tests {
             },
             rss_before: 0,
             rss: Sides::default(),
-        };
+        }
+    }
+
+    fn row_of(measured: &[Measured]) -> Row {
         let workload = Workload::new(Transport::Ipc, Flavor::MultiThread);
-        let row = row(&Setup::new(workload, Pinning::None), &[measured]);
-        assert_eq!(row.cpu_us_per_call.server.to_string(), "30");
-        assert_eq!(row.each[0].cpu_us_per_call.to_string(), "60");
+        row(&Setup::new(workload, Pinning::None), measured)
+    }
+
+    #[test]
+    fn calls_that_were_never_sent_do_not_make_the_others_cheap() {
+        let row = row_of(&[measured(1)]);
+        let server = row.cpu_us_per_call.map(|sides| sides.server);
+        assert_eq!(server, Some(30.0));
+        assert_eq!(row.each[0].cpu_us_per_call, Some(60.0));
+    }
+
+    #[test]
+    fn where_no_call_was_sent_nothing_is_said_of_one() {
+        let row = row_of(&[measured(0), measured(0)]);
+        assert!(row.cpu_us_per_call.is_none() && row.switches_per_call.is_none());
+        assert_eq!(row.each[0].cpu_us_per_call, None);
+        let json = serde_json::to_value(&row).unwrap();
+        assert!(json["cpu_us_per_call"].is_null(), "{json}");
+        assert_eq!(serde_json::from_value::<Row>(json).unwrap().errors, 18);
+    }
+
+    #[test]
+    fn a_repetition_without_a_call_does_not_make_the_others_cheap() {
+        let row = row_of(&[measured(0), measured(3), measured(0)]);
+        let server = row.cpu_us_per_call.map(|sides| sides.server);
+        assert_eq!(server, Some(10.0));
     }
 
     #[test]

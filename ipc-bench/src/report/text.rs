@@ -26,10 +26,6 @@ fn of_row(row: &Row, repetitions: usize) -> Vec<String> {
     for text in said(&[Key::Arrivals, Key::Deadline, Key::Uids], row) {
         rate = format!("{rate}, {text}");
     }
-    let Sides { client, server } = row.cpu_us_per_call;
-    let switches = row.switches_per_call;
-    let latency = row.latency_us;
-    let whose = if row.windowed { " of a window" } else { "" };
     let mut lines = vec![
         format!(
             "{} {}, pinning {}: {} {} B, {} connections x {} in flight, {} client processes, {rate}; \
@@ -50,14 +46,11 @@ fn of_row(row: &Row, repetitions: usize) -> Vec<String> {
             row.calls,
             row.errors
         ),
+        latency(row),
         format!(
-            "  latency{whose} us: p50 {:.2}  p90 {:.2}  p99 {:.2}  p99.9 {:.2}  p99.99 {:.2}  max {:.2}",
-            latency.p50, latency.p90, latency.p99, latency.p999, latency.p9999, latency.max
-        ),
-        format!(
-            "  CPU us per call: client {client:.2}, server {server:.2}; \
-             context switches per call: client {:.2}, server {:.2}",
-            switches.client, switches.server
+            "  CPU us per call: {}; context switches per call: {}",
+            sides(row.cpu_us_per_call),
+            sides(row.switches_per_call)
         ),
         format!(
             "  resident: clients {:.1} MiB, server {:.1} MiB ({:.1} KiB per connection)",
@@ -72,15 +65,33 @@ fn of_row(row: &Row, repetitions: usize) -> Vec<String> {
             moved / MIB
         ));
     }
-    if let Some(Sides { client, server }) = row.syscalls_per_call {
-        lines.push(format!(
-            "  system calls per call: client {client:.2}, server {server:.2}"
-        ));
+    if row.syscalls_per_call.is_some() {
+        let both = sides(row.syscalls_per_call);
+        lines.push(format!("  system calls per call: {both}"));
     }
     if !row.errors_by.is_empty() {
         lines.push(format!("  errors: {}", counted(&row.errors_by)));
     }
     lines
+}
+
+fn latency(row: &Row) -> String {
+    if row.calls == 0 {
+        return "  latency: no call was answered".to_owned();
+    }
+    let whose = if row.windowed { " of a window" } else { "" };
+    let latency = row.latency_us;
+    format!(
+        "  latency{whose} us: p50 {:.2}  p90 {:.2}  p99 {:.2}  p99.9 {:.2}  p99.99 {:.2}  max {:.2}",
+        latency.p50, latency.p90, latency.p99, latency.p999, latency.p9999, latency.max
+    )
+}
+
+fn sides(per_call: Option<Sides<f64>>) -> String {
+    per_call.map_or_else(
+        || "no call was sent".to_owned(),
+        |Sides { client, server }| format!("client {client:.2}, server {server:.2}"),
+    )
 }
 
 fn counted(errors: &BTreeMap<String, u64>) -> String {
@@ -115,3 +126,22 @@ fn mib(bytes: u64) -> f64 {
 }
 
 const MIB: f64 = 1_048_576.0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::sample;
+
+    #[test]
+    fn a_row_without_calls_says_so_instead_of_figures() {
+        let mut row = sample::row("ipc", 9.2);
+        let text = |row: &Row| of_row(row, 5).join("\n");
+        assert!(text(&row).contains("CPU us per call: client 4.78, server 4.60; context"));
+        row.calls = 0;
+        (row.cpu_us_per_call, row.switches_per_call) = (None, None);
+        let text = text(&row);
+        assert!(text.contains("  latency: no call was answered\n"), "{text}");
+        let none = "CPU us per call: no call was sent; context switches per call: no call was sent";
+        assert!(text.contains(none), "{text}");
+    }
+}

@@ -8,7 +8,7 @@ use super::matrix::{Cell, Group};
 use super::table::aligned;
 use super::{Entry, counted};
 use crate::report::judged::{Goals, Judged};
-use crate::report::ratio::{Metric, Quartiles, each, ratio, ratios, short};
+use crate::report::ratio::{Metric, Quartiles, each, lack, ratio, ratios, short};
 use crate::report::row::{Counted, Ratio, Report, Row};
 use crate::report::{report, row};
 use crate::transport::Transport;
@@ -113,6 +113,7 @@ impl Compared {
         let mut lines = vec![self.machine()];
         lines.extend(aligned(&table));
         lines.push(LEGEND.to_owned());
+        lines.extend(self.lacks());
         lines.extend(self.failures());
         lines.extend(self.caveats());
         let Goals {
@@ -142,11 +143,13 @@ impl Compared {
                 .members
                 .iter()
                 .find(|member| member.name == *name)?;
-            let value = Quartiles::of(&each(rows.get(member.row)?, metric))?.median;
+            let Some(found) = Quartiles::of(&each(rows.get(member.row)?, metric)) else {
+                return Some("nothing".to_owned());
+            };
             let base = measured.base(member, rows);
             let ratio = base.and_then(|base| ratio(rows, metric, member.row, base));
             let ratio = ratio.map(|ratio| beside_base(&ratio)).unwrap_or_default();
-            Some(format!("{}{ratio}", short(value)))
+            Some(format!("{}{ratio}", short(found.median)))
         };
         let mut line = vec![format!("{}: {}", measured.cell, metric.unit())];
         line.extend(
@@ -192,6 +195,17 @@ impl Compared {
             })
         });
         told.collect()
+    }
+
+    /// Why there is nothing where something was measured.
+    fn lacks(&self) -> Vec<String> {
+        let lacks = self.cells.iter().flat_map(|measured| {
+            let metric = measured.cell.quantities().first().copied();
+            let rows = measured.members.iter();
+            let rows = rows.filter_map(|member| self.report.rows.get(member.row));
+            rows.filter_map(move |row| Some(format!("{}: {}", measured.cell, lack(row, metric?)?)))
+        });
+        lacks.collect()
     }
 
     /// Calls that failed.

@@ -1,5 +1,7 @@
 //! Transports side by side in each workload.
 
+use std::cmp::Ordering;
+
 use maud::{Markup, html};
 
 use super::curves::nothing;
@@ -38,14 +40,29 @@ struct Quantity {
     more_is_better: bool,
     is_latency: bool,
     text: fn(f64) -> String,
-    of: fn(&Row) -> f64,
-    each: fn(&Row, &Repetition) -> f64,
+    of: fn(&Row) -> Option<f64>,
+    each: fn(&Row, &Repetition) -> Option<f64>,
 }
 
 impl Quantity {
     /// Whether it says of a row what it says of others.
     const fn is_of(&self, row: &Row) -> bool {
         !(self.is_latency && row.windowed)
+    }
+
+    /// None where there was no call that it could be of.
+    fn value(&self, row: &Row) -> Option<f64> {
+        let value = (self.of)(row)?;
+        (row.calls > 0 || !self.is_latency).then_some(value)
+    }
+
+    /// The best first, and last what has no value.
+    fn order(&self, a: &Row, b: &Row) -> Ordering {
+        match (self.value(a), self.value(b)) {
+            (Some(a), Some(b)) if self.more_is_better => b.total_cmp(&a),
+            (Some(a), Some(b)) => a.total_cmp(&b),
+            (a, b) => b.is_some().cmp(&a.is_some()),
+        }
     }
 }
 
@@ -66,8 +83,8 @@ fn quantities(card: &[&Row]) -> [Quantity; 4] {
             more_is_better: true,
             is_latency: false,
             text: |value| format!("{}/s", bytes(value)),
-            of: |row| row.bytes_per_s,
-            each: |row, one| one.calls_per_s * row.bytes_per_s / row.calls_per_s,
+            of: |row| Some(row.bytes_per_s),
+            each: |row, one| Some(one.calls_per_s * row.bytes_per_s / row.calls_per_s),
         }
     } else {
         Quantity {
@@ -76,22 +93,22 @@ fn quantities(card: &[&Row]) -> [Quantity; 4] {
             more_is_better: true,
             is_latency: false,
             text: |value| format!("{}/s", count(value)),
-            of: |row| row.calls_per_s,
-            each: |_, one| one.calls_per_s,
+            of: |row| Some(row.calls_per_s),
+            each: |_, one| Some(one.calls_per_s),
         }
     };
     [
         latency(
             "p50",
             "p50 latency",
-            |row| row.latency_us.p50,
-            |_, one| one.p50,
+            |row| Some(row.latency_us.p50),
+            |_, one| Some(one.p50),
         ),
         latency(
             "p99",
             "p99 latency",
-            |row| row.latency_us.p99,
-            |_, one| one.p99,
+            |row| Some(row.latency_us.p99),
+            |_, one| Some(one.p99),
         ),
         rate,
         Quantity {
@@ -100,7 +117,7 @@ fn quantities(card: &[&Row]) -> [Quantity; 4] {
             more_is_better: false,
             is_latency: false,
             text: time,
-            of: |row| row.cpu_us_per_call.client + row.cpu_us_per_call.server,
+            of: |row| row.cpu_us_per_call.map(|used| used.client + used.server),
             each: |_, one| one.cpu_us_per_call,
         },
     ]
@@ -110,10 +127,7 @@ fn panel(report: &Report, card: &[&Row], quantity: &Quantity, palette: &Palette)
     let mut bars: Vec<&Row> = card.to_vec();
     bars.retain(|row| quantity.is_of(row));
     let most = longest(&bars, quantity);
-    bars.sort_by(|a, b| (quantity.of)(a).total_cmp(&(quantity.of)(b)));
-    if quantity.more_is_better {
-        bars.reverse();
-    }
+    bars.sort_by(|a, b| quantity.order(a, b));
     let better = if quantity.more_is_better {
         "more"
     } else {
@@ -132,7 +146,7 @@ fn panel(report: &Report, card: &[&Row], quantity: &Quantity, palette: &Palette)
                         (short_name(row, card))
                     }
                     text class="value" x=(WIDTH) y="12" {
-                        ((quantity.text)((quantity.of)(row)))
+                        (quantity.value(row).map_or_else(|| "no calls".to_owned(), quantity.text))
                         (ratio_label(report, row, quantity))
                     }
                 }
@@ -146,7 +160,7 @@ fn longest(card: &[&Row], quantity: &Quantity) -> f64 {
     let most = |values: &mut dyn Iterator<Item = f64>| {
         values.filter(|value| value.is_finite()).fold(0.0, f64::max)
     };
-    let longest = most(&mut card.iter().map(|row| (quantity.of)(row)));
+    let longest = most(&mut card.iter().filter_map(|row| quantity.value(row)));
     let ends = most(
         &mut card
             .iter()
@@ -157,7 +171,9 @@ fn longest(card: &[&Row], quantity: &Quantity) -> f64 {
 }
 
 fn interval(row: &Row, quantity: &Quantity) -> Option<Interval> {
-    Interval::of(row.each.iter().map(|one| (quantity.each)(row, one)))
+    let each = row.each.iter();
+    let each = each.filter_map(|one| (quantity.each)(row, one).filter(|value| value.is_finite()));
+    Interval::of(each).filter(|_| quantity.value(row).is_some())
 }
 
 /// The bar itself, and how far the repetitions lie apart.
@@ -179,7 +195,7 @@ fn bar(row: &Row, quantity: &Quantity, most: f64) -> Markup {
             }
         }
         rect class="track" x="0" y="18" width=(WIDTH) height="9" rx="2" {}
-        rect class="fill" x="0" y="18" width=(px(long((quantity.of)(row)).max(1.0))) height="9" rx="2" {}
+        rect class="fill" x="0" y="18" width=(px(long(quantity.value(row).unwrap_or_default()).max(1.0))) height="9" rx="2" {}
         @if let Some(Interval { low, high, .. }) = each {
             line class="range" x1=(px(long(low))) x2=(px(long(high))) y1="22.5" y2="22.5" {}
         }
@@ -203,15 +219,17 @@ fn ratio_label(report: &Report, row: &Row, quantity: &Quantity) -> Markup {
         .ratios
         .iter()
         .find(|ratio| ratio.what == quantity.what && is(ratio.of, row) && is(ratio.to, raw));
-    let own = (quantity.of)(row) / (quantity.of)(raw);
+    let own = quantity.value(row).zip(quantity.value(raw));
+    let own = own.map(|(own, raw)| own / raw);
+    let own = own.filter(|own| own.is_finite()).map(times);
     html! {
         @if let Some(ratio) = found {
             tspan class=(if ratio.noisy { "ratio noisy" } else { "ratio" }) dx="7" {
                 @if ratio.noisy { "≈ " }
                 (times(ratio.median)) " raw"
             }
-        } @else {
-            tspan class="ratio" dx="7" { (times(own)) " raw" }
+        } @else if let Some(own) = own {
+            tspan class="ratio" dx="7" { (own) " raw" }
         }
     }
 }

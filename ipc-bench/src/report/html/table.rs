@@ -84,14 +84,20 @@ const FIGURES: [&str; 16] = [
     "errors",
 ];
 
+const NO_CALLS: &str = "no calls";
+
 fn figures(row: &Row) -> [String; 16] {
     let latency = &row.latency_us;
     let time_of = |us: f64| match row.windowed {
+        _ if row.calls == 0 => NO_CALLS.to_owned(),
         true => format!("{} a window", time(us)),
         false => time(us),
     };
-    let both = |sides: &Sides<f64>, text: fn(f64) -> String| {
+    let both = |sides: Sides<f64>, text: fn(f64) -> String| {
         format!("{} + {}", text(sides.client), text(sides.server))
+    };
+    let per_call = |sides: Option<Sides<f64>>, text| {
+        sides.map_or_else(|| NO_CALLS.to_owned(), |sides| both(sides, text))
     };
     [
         count(row.calls_per_s),
@@ -104,10 +110,10 @@ fn figures(row: &Row) -> [String; 16] {
         time_of(latency.p999),
         time_of(latency.p9999),
         time_of(latency.max),
-        both(&row.cpu_us_per_call, time),
-        both(&row.switches_per_call, digits),
+        per_call(row.cpu_us_per_call, time),
+        per_call(row.switches_per_call, digits),
         row.syscalls_per_call
-            .map_or_else(|| "–".to_owned(), |sides| both(&sides, digits)),
+            .map_or_else(|| "–".to_owned(), |sides| both(sides, digits)),
         format!(
             "{} + {}",
             bytes(row.rss_bytes.client as f64),

@@ -159,6 +159,32 @@ fn one_row_makes_a_page_that_says_what_it_lacks() {
 }
 
 #[test]
+fn a_row_without_calls_is_neither_the_fastest_nor_has_it_figures() {
+    let mut report = sample::pair();
+    let row = &mut report.rows[0];
+    (row.calls, row.calls_per_s, row.bytes_per_s) = (0, 0.0, 0.0);
+    row.latency_us = crate::report::row::Latency::default();
+    (row.cpu_us_per_call, row.switches_per_call) = (None, None);
+    row.each.fill(crate::report::row::Repetition::default());
+    report.ratios.clear();
+    let page = page(&report);
+    let document = parsed(&page);
+    let is = |node: &roxmltree::Node<'_, '_>, class| node.attribute("class") == Some(class);
+    let values = document.descendants().filter(|node| is(node, "value"));
+    let values = values.filter_map(|node| node.text()).collect::<Vec<_>>();
+    // Panels of p50, p99, calls per second and CPU time, each with the best first.
+    assert_eq!(values.len(), 8);
+    for at in [1, 3, 7] {
+        assert_eq!(values[at], "no calls", "{values:?}");
+    }
+    assert_eq!(values[5], "0/s", "{values:?}");
+    let words = words(&document);
+    // In the table, six latencies and two figures per call.
+    assert_eq!(words.matches("no calls").count(), 3 + 8, "{words}");
+    assert!(!words.contains("× raw"), "{words}");
+}
+
+#[test]
 fn figures_that_make_no_sense_make_a_page_all_the_same() {
     let mut report = sample::pair();
     let row = &mut report.rows[1];

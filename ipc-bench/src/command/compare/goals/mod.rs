@@ -2,7 +2,7 @@
 
 use super::matrix::{Cell, Group, SMALL};
 use crate::report::judged::{Judged, Name, Verdict};
-use crate::report::ratio::{Metric, Quartiles, each, quotients};
+use crate::report::ratio::{Metric, Quartiles, each, lack, quotients};
 use crate::report::row::Row;
 use crate::workload::Flavor;
 
@@ -174,13 +174,11 @@ impl Goal {
             To::Base => self.cell.is_base(of, to),
             To::Peer(name) => to.transport == name && to.runtime == of.runtime,
         };
+        let base = |of: &Row| rows.iter().find(|to| is_to(of, to));
         let values = |of: &Row| match self.to {
             To::Nothing => Some(each(of, self.metric)),
             To::Itself => Some(beside_best(&each(of, self.metric))),
-            _ => {
-                let to = rows.iter().find(|to| is_to(of, to))?;
-                Some(quotients(of, to, self.metric))
-            }
+            _ => Some(quotients(of, base(of)?, self.metric)),
         };
         let ours = values(row)?;
         let measured = Quartiles::of(&ours);
@@ -209,7 +207,10 @@ impl Goal {
         Some(Judged {
             name: self.name(),
             runtime: row.runtime.clone(),
-            measured: measured.map_or_else(|| "no calls".to_owned(), |measured| measured.text()),
+            measured: measured.map_or_else(
+                || self.lacks([Some(row), base(row).copied()]),
+                |measured| measured.text(),
+            ),
             verdict: measured.map_or(Verdict::Unclear, verdict),
             fewer: None,
             best: match self.bound {
@@ -217,6 +218,15 @@ impl Goal {
                 Bound::AtLeast(_) => reached.max_by(|a, b| a.1.total_cmp(&b.1)),
             },
         })
+    }
+}
+
+impl Goal {
+    /// Which of the rows that were to be divided has nothing to say.
+    fn lacks(&self, rows: [Option<&Row>; 2]) -> String {
+        let rows = rows.into_iter().flatten();
+        let lacks = rows.filter_map(|row| lack(row, self.metric));
+        lacks.collect::<Vec<_>>().join("; ")
     }
 }
 

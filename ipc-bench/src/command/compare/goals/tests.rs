@@ -14,7 +14,7 @@ fn row(cell: Cell, names: [&str; 3], values: &[f64]) -> Row {
         calls_per_s: value,
         p50: value,
         p99: value,
-        cpu_us_per_call: value,
+        cpu_us_per_call: Some(value),
         stream_bytes_per_s: value,
     });
     Row {
@@ -39,8 +39,8 @@ fn row(cell: Cell, names: [&str; 3], values: &[f64]) -> Row {
         stream_bytes_per_s: None,
         latency_us: Latency::default(),
         windowed: false,
-        cpu_us_per_call: Sides::default(),
-        switches_per_call: Sides::default(),
+        cpu_us_per_call: None,
+        switches_per_call: None,
         rss_bytes: Sides::default(),
         rss_bytes_per_connection: 0.0,
         syscalls_per_call: None,
@@ -141,6 +141,31 @@ fn one_stray_repetition_makes_a_goal_unsteady() {
 fn nothing_is_judged_that_was_not_measured() {
     assert!(judged(&[(IPC, &[1.0; 5])], |goal| goal.to == TONIC).is_empty());
     assert!(judged(&[(RAW, &[1.0; 5])], |_| true).is_empty());
+}
+
+#[test]
+fn a_goal_that_has_nothing_to_divide_says_which_side_lacks_calls() {
+    let one = [1.0; 3];
+    let some = [1.0, 0.0, 1.0];
+    for (ours, raw, expected) in [
+        (some, one, "ipc unary: no calls in 1 of 3 repetitions"),
+        (one, [0.0; 3], "raw unary: no calls"),
+        (
+            [0.0; 3],
+            [0.0; 3],
+            "ipc unary: no calls; raw unary: no calls",
+        ),
+    ] {
+        let judged = judged(&[(IPC, &ours), (RAW, &raw)], |_| true);
+        assert_eq!(judged[0].measured, expected);
+        assert_eq!(judged[0].verdict, Verdict::Unclear);
+    }
+    let polling = ["ipc_busy_poll", "multi_thread", "unary"];
+    let steady = judged(&[(polling, &some)], |goal| goal.to == To::Itself);
+    assert_eq!(
+        steady[0].measured,
+        "ipc_busy_poll unary: no calls in 1 of 3 repetitions"
+    );
 }
 
 #[test]
