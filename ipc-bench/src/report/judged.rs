@@ -9,7 +9,8 @@ use crate::workload::Flavor;
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Goals {
     pub(crate) judged: Vec<Judged>,
-    /// Those that the run says nothing of, so that a table does not look better for it.
+    /// Those that the run says nothing of, so that a table does not look better for it, and why
+    /// where that is known.
     pub(crate) not_measured: Vec<String>,
 }
 

@@ -88,6 +88,8 @@ fn without_strace_system_calls_are_left_out_with_a_word() {
         assert!(output.status.success(), "{complaint}");
         let said = format!("not measured: system calls per call: {why}");
         assert_eq!(complaint.matches(&said).count(), 1, "{complaint}");
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(text.matches(&said).count(), 1, "{text}");
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::counted::Found;
 use super::goals::goals;
 use super::judged::{markdown, unjudged};
 use super::matrix::{Cell, Group};
@@ -39,7 +40,7 @@ impl Compared {
     pub(super) fn new(
         entries: &[Entry],
         repetitions: usize,
-        counted: Vec<Counted>,
+        found: Found,
         load: [Option<f64>; 2],
     ) -> Self {
         let rows = entries
@@ -65,14 +66,16 @@ impl Compared {
             }
         }
         let ratios = cells.iter().flat_map(|cell| cell.ratios(&rows)).collect();
-        let judged = judged(&cells, &rows, &counted);
+        let judged = judged(&cells, &rows, &found.counted);
+        let mut not_measured = Vec::from_iter(found.left_out);
+        not_measured.extend(unjudged(&judged));
         Self {
             report: Report {
                 goals: Goals {
-                    not_measured: unjudged(&judged),
                     judged,
+                    not_measured,
                 },
-                counted,
+                counted: found.counted,
                 ..report(repetitions, rows, ratios)
             },
             cells,

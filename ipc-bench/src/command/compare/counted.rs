@@ -31,46 +31,58 @@ const GOALS: [(Count, f64); 4] = [
     (Count::Wakeups, 0.0),
 ];
 
-/// Counts what belongs to these groups, or to all if there are none. What failed is left out, and
-/// named with its cause; system calls are skipped with a word where strace cannot count them.
-pub(super) fn count(
-    only: &[Group],
-    repetitions: usize,
-    is_quick: bool,
-) -> (Vec<Counted>, Vec<String>) {
+/// What came of counting.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    pub(super) counted: Vec<Counted>,
+    /// What was left out, and why.
+    pub(super) left_out: Option<String>,
+    /// What failed, and why.
+    pub(super) failed: Vec<String>,
+}
+
+/// Counts what belongs to these groups, or to all if there are none. System calls are left out
+/// where strace cannot count them.
+pub(super) fn count(only: &[Group], repetitions: usize, is_quick: bool) -> Found {
     let is_wanted = |group| only.is_empty() || only.contains(&group);
     let mut in_flight = vec![(Group::Latency, 1), (Group::InFlight, 64)];
     in_flight.retain(|(group, _)| is_wanted(*group));
+    let mut found = Found::default();
     if !in_flight.is_empty()
         && let Err(error) = can_trace()
     {
         let why = with_causes(&error);
-        say(&format!("not measured: system calls per call: {why}"));
+        let left_out = format!("not measured: system calls per call: {why}");
+        say(&left_out);
+        found.left_out = Some(left_out);
         in_flight.clear();
     }
-    let (mut counted, mut failed) = (Vec::new(), Vec::new());
-    let mut take = |found: Result<Vec<Counted>, Error>, what: String| match found {
-        Ok(found) => counted.extend(found),
-        Err(error) => {
-            complain(&error);
-            failed.push(format!("{what}: {}", with_causes(&error)));
-        }
-    };
     for runtime in [Flavor::CurrentThread, Flavor::MultiThread] {
         for &(_, calls) in &in_flight {
-            let found = syscalls(runtime, calls, repetitions);
             let what = format!("system calls, {calls} in flight, {runtime}");
-            take(found.map(|found| vec![found]), what);
+            found.take(&what, syscalls(runtime, calls, repetitions));
         }
         if is_wanted(Group::Connections) {
-            let found = idle_agents(runtime, is_quick);
-            take(found.map(Vec::from), format!("idle agents, {runtime}"));
+            let what = format!("idle agents, {runtime}");
+            found.take(&what, idle_agents(runtime, is_quick));
         }
     }
-    (counted, failed)
+    found
 }
 
-fn syscalls(runtime: Flavor, in_flight: usize, repetitions: usize) -> Result<Counted, Error> {
+impl Found {
+    fn take(&mut self, what: &str, counted: Result<Vec<Counted>, Error>) {
+        match counted {
+            Ok(counted) => self.counted.extend(counted),
+            Err(error) => {
+                complain(&error);
+                self.failed.push(format!("{what}: {}", with_causes(&error)));
+            }
+        }
+    }
+}
+
+fn syscalls(runtime: Flavor, in_flight: usize, repetitions: usize) -> Result<Vec<Counted>, Error> {
     let workload = Workload {
         in_flight,
         ..Workload::new(Transport::Ipc, runtime)
@@ -78,11 +90,12 @@ fn syscalls(runtime: Flavor, in_flight: usize, repetitions: usize) -> Result<Cou
     let setup = Setup::new(workload, Pinning::Same.or_none());
     let both = |_| run::counted(&setup).map(|sides| sides.client + sides.server);
     let each = (0..repetitions).map(both).collect::<Result<_, _>>()?;
-    Ok(Count::Syscalls(in_flight).counted(runtime, in_flight, each))
+    let count = Count::Syscalls(in_flight);
+    Ok(vec![count.counted(runtime, in_flight, each)])
 }
 
 /// As many as the limit of descriptors allows.
-fn idle_agents(runtime: Flavor, is_quick: bool) -> Result<[Counted; 2], Error> {
+fn idle_agents(runtime: Flavor, is_quick: bool) -> Result<Vec<Counted>, Error> {
     let (wanted, window) = if is_quick {
         (100, 0.2)
     } else {
@@ -90,7 +103,7 @@ fn idle_agents(runtime: Flavor, is_quick: bool) -> Result<[Counted; 2], Error> {
     };
     let held = idle::hold(&Workload::new(Transport::Ipc, runtime), wanted, window)?;
     let agents = usize::try_from(held.connections).unwrap_or(usize::MAX);
-    Ok([
+    Ok(vec![
         Count::Memory.counted(runtime, agents, vec![held.rss_bytes_per_connection]),
         Count::Wakeups.counted(runtime, agents, vec![held.wakeups_per_minute]),
     ])

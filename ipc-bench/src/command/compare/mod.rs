@@ -63,9 +63,9 @@ pub(crate) fn compare(args: &Args) -> Result<(), Error> {
     let repetitions = args.repetitions.unwrap_or(if args.quick { 2 } else { 5 });
     let (entries, mut failed) = measure_all(args.plan(), repetitions);
     let after = noise::load_average();
-    let (counted, uncounted) = counted::count(&args.only, repetitions, args.quick);
-    failed.extend(uncounted);
-    let compared = Compared::new(&entries, repetitions, counted, [before, after]);
+    let mut found = counted::count(&args.only, repetitions, args.quick);
+    failed.append(&mut found.failed);
+    let compared = Compared::new(&entries, repetitions, found, [before, after]);
     let (here, file) = match &args.markdown {
         None => (false, None),
         Some(place) if place == Path::new("-") => (true, None),
