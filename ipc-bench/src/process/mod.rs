@@ -20,7 +20,7 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use self::pinning::Role;
+use self::pinning::{Role, cores};
 use crate::error::Error;
 use crate::load::ticks;
 use crate::meter::Part;
@@ -154,8 +154,8 @@ fn command(role: Role, pinning: Pinning, strace: Option<&Path>) -> Result<Comman
         words.extend(["strace", "-f", "-c", "-o"].map(Into::into));
         words.push(file.into());
     }
-    if let Some(core) = pinning.core(role) {
-        words.extend(["taskset", "-c", core].map(Into::into));
+    if let Some(core) = pinning.core(role, &cores()) {
+        words.extend(["taskset", "-c", &core.to_string()].map(Into::into));
     }
     words.push(this.into());
     let mut words = words.into_iter();

@@ -4,7 +4,7 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
-use crate::{SHORT, bench, list};
+use crate::{SHORT, bench, list, script};
 
 #[test]
 fn idle_agents_and_system_calls_are_judged_in_the_same_table() {
@@ -53,16 +53,10 @@ fn idle_agents_and_system_calls_are_judged_in_the_same_table() {
 }
 
 /// Compares where nothing can be started but a script that is called strace, if there is one.
-fn with_strace(script: Option<&str>) -> Output {
+fn with_strace(body: Option<&str>) -> Output {
     let folder = tempfile::tempdir().expect("a folder");
-    if let Some(script) = script {
-        // By another process: what this one has open, a process that it starts has open too, and
-        // then the script cannot be run (ETXTBSY).
-        let write = r#"printf '#!/bin/sh\n%s\n' "$1" > "$0" && chmod 755 "$0""#;
-        let mut shell = Command::new("sh");
-        shell.args(["-c", write]).arg(folder.path().join("strace"));
-        let written = shell.arg(script).status().expect("there is a shell");
-        assert!(written.success(), "{written}");
+    if let Some(body) = body {
+        script(&folder.path().join("strace"), body);
     }
     let mut command = Command::new(env!("CARGO_BIN_EXE_ipc-bench"));
     command.args(["compare", "--only=in_flight"]).args(SHORT);
@@ -73,7 +67,7 @@ fn with_strace(script: Option<&str>) -> Output {
 #[test]
 fn without_strace_system_calls_are_left_out_with_a_word() {
     let forbidden = "echo 'ptrace: not permitted' >&2; exit 1";
-    for (script, why) in [
+    for (body, why) in [
         (
             None,
             "strace is not there: install it to count system calls",
@@ -83,7 +77,7 @@ fn without_strace_system_calls_are_left_out_with_a_word() {
             "strace may not trace here: ptrace: not permitted",
         ),
     ] {
-        let output = with_strace(script);
+        let output = with_strace(body);
         let complaint = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{complaint}");
         let said = format!("not measured: system calls per call: {why}");

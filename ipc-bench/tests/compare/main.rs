@@ -3,6 +3,7 @@
 
 mod counted;
 
+use std::path::Path;
 use std::process::{Command, Output};
 
 use serde_json::Value;
@@ -29,6 +30,16 @@ fn list(value: &Value) -> &[Value] {
 
 fn is_positive(value: &Value) -> bool {
     value.as_f64().is_some_and(|value| value > 0.0)
+}
+
+/// Makes a program of a shell script. Another process writes it: what this one has open, a process
+/// that it starts meanwhile has open too, and then the script cannot be run (ETXTBSY).
+fn script(file: &Path, body: &str) {
+    let write = r#"printf '#!/bin/sh\n%s\n' "$1" > "$0" && chmod 755 "$0""#;
+    let mut shell = Command::new("sh");
+    let written = shell.args(["-c", write]).arg(file).arg(body).status();
+    let written = written.expect("there is a shell");
+    assert!(written.success(), "{written}");
 }
 
 const PEERS: &[&str] = if cfg!(feature = "peers") {
@@ -125,26 +136,74 @@ fn sides(ratio: &Value) -> [usize; 2] {
     })
 }
 
+/// The first two cores that this process may run on; none where they are fewer or nobody says.
+fn two_cores() -> Option<[usize; 2]> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let mut lines = status.lines();
+    let allowed = lines.find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?;
+    let ranges = allowed.trim().split(',').filter_map(|range| {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        Some(first.parse::<usize>().ok()?..=last.parse().ok()?)
+    });
+    let mut cores = ranges.flatten();
+    Some([cores.next()?, cores.next()?])
+}
+
 #[test]
 fn two_cores_are_compared_where_there_are_two() {
-    let arguments = ["compare", "--only=two_cores", "--json"];
-    let short = [&arguments[..], &SHORT].concat();
-    let found = json(&short);
-    let cores = found["machine"]["cores"].as_u64().expect("a number");
-    let polls = |row: &Value| row["transport"] == "ipc_busy_poll";
-    assert_eq!(list(&found["rows"]).iter().any(polls), cores > 1, "{found}");
-    let mut on_one = Command::new("taskset");
-    on_one.args(["-c", "0", env!("CARGO_BIN_EXE_ipc-bench")]);
-    let Ok(output) = on_one.args(&short).output() else {
-        println!("skipped: nothing can be put on one core without taskset");
+    let Some([first, second]) = two_cores() else {
+        println!("skipped: this process may not run on two cores, or nobody says on which");
         return;
     };
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{complaint}");
+    let on = |cores: String| {
+        let mut taskset = Command::new("taskset");
+        taskset.args(["-c", &cores, env!("CARGO_BIN_EXE_ipc-bench")]);
+        taskset.args(["compare", "--only=two_cores", "--json"]);
+        taskset.args(SHORT).output()
+    };
+    let Ok(on_two) = on(format!("{first},{second}")) else {
+        println!("skipped: nothing can be put on a core without taskset");
+        return;
+    };
+    let complaint = String::from_utf8_lossy(&on_two.stderr);
+    assert!(on_two.status.success(), "{complaint}");
+    let found: Value = serde_json::from_slice(&on_two.stdout).expect("one JSON object");
+    let polls = |row: &Value| row["transport"] == "ipc_busy_poll" && row["pinning"] == "split";
+    assert!(list(&found["rows"]).iter().any(polls), "{found}");
+    let on_one = on(second.to_string()).expect("taskset is there");
+    let complaint = String::from_utf8_lossy(&on_one.stderr);
+    assert!(on_one.status.success(), "{complaint}");
     assert!(
         complaint.contains("two cores: skipped, this machine has too few cores"),
         "{complaint}"
     );
+}
+
+#[test]
+fn a_core_that_this_process_may_not_use_is_not_asked_for() {
+    let Some([_, second]) = two_cores() else {
+        println!("skipped: this process may not run on two cores, or nobody says on which");
+        return;
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    let asked = folder.path().join("asked");
+    let body = r#"[ "$1" = --version ] && exit; echo "$2" >> "${0%/*}/asked"; shift 2; exec "$@""#;
+    script(&folder.path().join("taskset"), body);
+    let mut taskset = Command::new("taskset");
+    taskset.args(["-c", &second.to_string(), "env"]);
+    taskset.arg(format!("PATH={}", folder.path().display()));
+    taskset.args([env!("CARGO_BIN_EXE_ipc-bench"), "run", "--pinning=same"]);
+    let Ok(output) = taskset
+        .args(["--repetitions=1", "--duration=0.05"])
+        .output()
+    else {
+        println!("skipped: nothing can be put on a core without taskset");
+        return;
+    };
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{complaint}");
+    let asked = std::fs::read_to_string(asked).expect("both sides asked");
+    assert_eq!(asked, format!("{second}\n").repeat(2));
 }
 
 #[test]
