@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::ratio::short;
 use super::units::whole;
 use crate::workload::Flavor;
 
@@ -78,6 +79,15 @@ impl Judged {
             Verdict::Unclear => UNCLEAR,
         };
         format!("{met}{}", self.limited())
+    }
+
+    /// The peer that comes nearest, as `tarpc 3.00`.
+    pub(crate) fn nearest(&self) -> String {
+        let best = self.best.as_ref();
+        best.map_or_else(
+            || "-".to_owned(),
+            |(name, value)| format!("{name} {}", short(*value)),
+        )
     }
 
     fn limited(&self) -> String {

@@ -9,16 +9,17 @@ use crate::{SHORT, bench, list, script};
 #[test]
 fn idle_agents_and_system_calls_are_judged_in_the_same_table() {
     let folder = tempfile::tempdir().expect("a folder");
-    let [json, markdown] = ["found.json", "goals.md"].map(|name| {
+    let [json, markdown, html] = ["found.json", "goals.md", "page.html"].map(|name| {
         let path = folder.path().join(name);
         path.to_str().expect("UTF-8").to_owned()
     });
     let arguments = ["compare", "--only=connections,in_flight"];
-    let files = ["--json", &json, "--markdown", &markdown];
+    let files = ["--json", &json, "--markdown", &markdown, "--html", &html];
     let output = bench(&[&arguments[..], &SHORT, &files].concat());
     let complaint = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{complaint}");
-    let [found, text] = [json, markdown].map(|file| std::fs::read_to_string(file).expect("a file"));
+    let [found, text, page] =
+        [json, markdown, html].map(|file| std::fs::read_to_string(file).expect("a file"));
     let found: Value = serde_json::from_str(&found).expect("one JSON object");
     for runtime in ["current_thread", "multi_thread"] {
         let judged = |what: &str, goal: &str| {
@@ -50,6 +51,7 @@ fn idle_agents_and_system_calls_are_judged_in_the_same_table() {
     let of_agents = goals.filter(|goal| goal["what"] == "10000 idle agents");
     let fewer = of_agents.map(|goal| goal["fewer"].as_u64());
     assert_eq!(fewer.collect::<Vec<_>>(), [Some(100); 4], "{found}");
+    assert_eq!(page.matches(", with 100</td>").count(), 4, "{page}");
 }
 
 /// Compares where nothing can be started but a script that is called strace, if there is one.

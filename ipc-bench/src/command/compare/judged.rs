@@ -3,7 +3,7 @@
 use super::counted;
 use super::goals::{Bound, goals};
 use crate::report::judged::{Judged, Name, Verdict};
-use crate::report::ratio::{Quartiles, short};
+use crate::report::ratio::Quartiles;
 
 /// The table of all goals that were measured, in Markdown.
 pub(super) fn markdown(judged: &[Judged]) -> Vec<String> {
@@ -12,10 +12,7 @@ pub(super) fn markdown(judged: &[Judged]) -> Vec<String> {
         "|---|---|---|---|---|---|".to_owned(),
     ];
     lines.extend(judged.iter().map(|judged| {
-        let best = judged.best.as_ref().map_or_else(
-            || "-".to_owned(),
-            |(name, value)| format!("{name} {}", short(*value)),
-        );
+        let best = judged.nearest();
         let met = match judged.verdict {
             Verdict::Missed => format!("**{}**", judged.answer()),
             Verdict::Met | Verdict::Unclear => judged.answer(),

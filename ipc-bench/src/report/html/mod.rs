@@ -3,6 +3,7 @@
 mod axis;
 mod bars;
 mod curves;
+mod goals;
 mod noise;
 mod palette;
 mod plot;
@@ -44,6 +45,9 @@ pub(crate) fn page(report: &Report) -> String {
                 html! { @for one in &rates { (one) } },
             ),
         );
+    }
+    if !report.goals.is_empty() {
+        parts.insert(0, ("Goals", GOALS, goals::table(&report.goals)));
     }
     if let (Some(samples), Some(&style)) = (&report.soak, palette.styles(&rows).first()) {
         parts.insert(0, ("Soak", SOAK, soak::samples(samples, style)));
@@ -144,6 +148,8 @@ const PERCENTILES: &str =
 const THROUGHPUT: &str = "Closed loop: a caller begins its next call when the last is answered.";
 const RATES: &str = "Open loop: calls begin when they are due, and latency counts from then, so a stall is seen by all \
     that had to wait for it.";
+const GOALS: &str = "What was to be reached by figures that were timed, divided repetition by repetition, and by what was \
+    counted: system calls, and what idle agents cost.";
 const SOAK: &str = "Samples of the daemon while agents called, left and came again.";
 const TIMELINE: &str = "The last repetition as it went by.";
 

@@ -50,7 +50,7 @@ fn calm(report: &Report) -> String {
     )
 }
 
-fn list(lines: &[String]) -> Markup {
+pub(super) fn list(lines: &[String]) -> Markup {
     let (first, more) = lines.split_at(lines.len().min(SHOWN));
     html! {
         ul { @for line in first { li { (line) } } }

@@ -3,6 +3,7 @@
 use roxmltree::{Document, ParsingOptions};
 
 use super::page;
+use crate::report::judged::{Goals, Judged, Name, Verdict};
 use crate::report::row::Report;
 use crate::report::sample;
 use crate::soak::{Sample, Samples};
@@ -212,6 +213,56 @@ fn rates_are_drawn_where_there_are_several() {
     let words = words(&parsed(&page));
     assert!(words.contains("Latency against rate"));
     assert!(words.contains("calls per second offered"));
+}
+
+#[test]
+fn goals_stand_in_a_table_with_what_was_not_measured() {
+    let judged = |what: &str, verdict, fewer, best| Judged {
+        name: Name {
+            what: what.to_owned(),
+            only: None,
+            goal: "p50 <= 1.2 x raw".to_owned(),
+        },
+        runtime: "multi_thread".to_owned(),
+        measured: "1.10 (1.00..1.20)".to_owned(),
+        verdict,
+        fewer,
+        best,
+    };
+    let tarpc = Some(("tarpc".to_owned(), 3.0));
+    let goals = Goals {
+        judged: vec![
+            judged("latency, 64 B", Verdict::Met, None, tarpc),
+            judged("10000 idle agents", Verdict::Met, Some(9_956), None),
+            judged("<script>", Verdict::Missed, None, None),
+        ],
+        not_measured: vec!["not measured: system calls per call: strace & more".to_owned()],
+    };
+    let page = page(&Report {
+        goals,
+        ..sample::pair()
+    });
+    let document = parsed(&page);
+    let words = words(&document);
+    let section = document
+        .descendants()
+        .find(|node| node.attribute("id") == Some("goals"));
+    let cells = section.expect("a section of its own").descendants();
+    let cells = cells.filter(|node| node.has_tag_name("td") || node.has_tag_name("th"));
+    let cells = cells.filter_map(|node| node.text()).collect::<Vec<_>>();
+    let rows = cells.chunks(6).map(<[_]>::to_vec).collect::<Vec<_>>();
+    let of_row = |what, best, met| {
+        let (runtime, goal, measured) = ("multi_thread", "p50 <= 1.2 x raw", "1.10 (1.00..1.20)");
+        vec![what, runtime, goal, best, measured, met]
+    };
+    assert_eq!(rows[1], of_row("latency, 64 B", "tarpc 3.00", "yes"));
+    assert_eq!(rows[2], of_row("10000 idle agents", "-", "yes, with 9,956"));
+    assert_eq!(rows[3], of_row("<script>", "-", "no"));
+    assert_eq!(rows.len(), 4);
+    assert!(words.contains("strace & more"), "{words}");
+    assert!(page.contains("href=\"#goals\""));
+    let without = super::page(&sample::pair());
+    assert!(!without.contains("id=\"goals\""));
 }
 
 #[test]
