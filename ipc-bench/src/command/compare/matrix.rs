@@ -242,7 +242,7 @@ impl Contender {
         let name = match self.runtime {
             Flavor::Blocking if transport == Transport::Ipc => format!("{transport} blocking"),
             Flavor::Blocking => RAW.to_owned(),
-            _ if runtimes.len() == 1 => transport.to_string(),
+            runtime if runtimes == [runtime] => transport.to_string(),
             Flavor::CurrentThread => format!("{transport}/ct"),
             Flavor::MultiThread => format!("{transport}/mt"),
         };

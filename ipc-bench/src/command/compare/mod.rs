@@ -105,7 +105,10 @@ impl Args {
         let cores = available_parallelism().map_or(1, usize::from);
         cells.retain(|cell| has_cores(*cell, cores));
         let of_cell = |cell: Cell| {
-            let contenders = cell.contenders(&self.peers, &self.runtimes);
+            let mut contenders = cell.contenders(&self.peers, &self.runtimes);
+            if !self.quick {
+                contenders.extend(goals::further(cell, &contenders));
+            }
             contenders.into_iter().map(move |one| entry(cell, one))
         };
         cells.into_iter().flat_map(of_cell).collect()
@@ -180,4 +183,49 @@ fn order(entries: &[Entry]) -> Vec<usize> {
         order.extend(of_cell);
     }
     order
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Args as _, FromArgMatches as _};
+
+    use super::*;
+
+    fn cells_of(arguments: &[&str]) -> Vec<(String, String, Flavor)> {
+        let command = Args::augment_args(clap::Command::new("compare").no_binary_name(true));
+        let matches = command.try_get_matches_from(arguments).unwrap();
+        let plan = Args::from_arg_matches(&matches).unwrap().plan();
+        let told = |entry: Entry| {
+            let runtime = entry.setup.workload.runtime;
+            (entry.cell.to_string(), entry.name, runtime)
+        };
+        plan.into_iter().map(told).collect()
+    }
+
+    #[test]
+    fn a_full_run_measures_each_runtime_that_a_goal_is_about() {
+        let [single, several] = [Flavor::CurrentThread, Flavor::MultiThread];
+        for (arguments, expected) in [
+            (&[][..], vec![("ipc", several), ("ipc/ct", single)]),
+            (
+                &["--runtime=current_thread"],
+                vec![("ipc", single), ("ipc/mt", several)],
+            ),
+            (
+                &["--runtime=current_thread,multi_thread"],
+                vec![("ipc/ct", single), ("ipc/mt", several)],
+            ),
+            (&["--quick"], vec![("ipc", several)]),
+        ] {
+            let cells = cells_of(arguments);
+            let found = cells
+                .iter()
+                .filter(|(cell, name, _)| cell == "64 in flight, 64 B" && name.starts_with("ipc"));
+            let found = found.map(|(_, name, runtime)| (name.as_str(), *runtime));
+            assert_eq!(found.collect::<Vec<_>>(), expected, "{arguments:?}");
+        }
+        let in_others = cells_of(&[]);
+        let in_others = in_others.iter().filter(|(_, name, _)| name == "ipc/ct");
+        assert_eq!(in_others.count(), 1);
+    }
 }

@@ -1,9 +1,10 @@
 //! What this crate is to reach.
 
-use super::matrix::{Cell, Group, SMALL};
+use super::matrix::{Cell, Contender, Group, SMALL};
 use crate::report::judged::{Judged, Name, Verdict};
 use crate::report::ratio::{Metric, Quartiles, each, lack, quotients};
 use crate::report::row::Row;
+use crate::transport::Transport;
 use crate::workload::Flavor;
 
 /// One quantity with its bound.
@@ -90,6 +91,20 @@ pub(super) fn goals() -> Vec<Goal> {
         goal(alone(Group::Connect), P50, AtMost(3.0), To::Base),
     ]);
     goals
+}
+
+/// Who else is to take part in a cell, so that goals about one runtime are judged whichever is compared.
+pub(super) fn further(cell: Cell, contenders: &[Contender]) -> Vec<Contender> {
+    let mut further = Vec::new();
+    for goal in goals().iter().filter(|goal| goal.cell == cell) {
+        let wanted = goal.runtime.map(|runtime| Contender {
+            transport: Transport::Ipc,
+            runtime,
+            scenario: cell.scenario(),
+        });
+        further.extend(wanted.filter(|wanted| !contenders.contains(wanted)));
+    }
+    further
 }
 
 /// Group, payload, connections and calls in flight.
