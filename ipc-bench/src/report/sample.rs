@@ -111,21 +111,7 @@ pub(crate) fn row(transport: &str, p50: f64) -> Row {
         "multi_thread"
     };
     let calls_per_s = 1e6 / (p50 * 1.04);
-    let each = STEADY.map(|off| Repetition {
-        calls_per_s: calls_per_s / off,
-        p50: p50 * off,
-        p99: p50 * 1.4 * off * off,
-        cpu_us_per_call: Some(p50 * 1.02 * off),
-        stream_bytes_per_s: 0.0,
-    });
-    let latency_us = Latency {
-        p50,
-        p90: p50 * 1.1,
-        p99: p50 * 1.4,
-        p999: p50 * 3.6,
-        p9999: p50 * 9.0,
-        max: p50 * 60.0,
-    };
+    let latency_us = latency(p50);
     Row {
         transport: transport.to_owned(),
         version: (transport != "raw").then(|| "0.1.0".to_owned()),
@@ -156,10 +142,32 @@ pub(crate) fn row(transport: &str, p50: f64) -> Row {
         },
         rss_bytes_per_connection: 8_200.0,
         syscalls_per_call: (transport == "ipc").then(|| sides(3.0, 3.1)),
-        each: each.to_vec(),
+        each: repetitions(p50, calls_per_s),
         percentiles: percentiles(&latency_us),
         timeline: timeline(calls_per_s, latency_us.p99, p50),
     }
+}
+
+fn latency(p50: f64) -> Latency {
+    Latency {
+        p50,
+        p90: p50 * 1.1,
+        p99: p50 * 1.4,
+        p999: p50 * 3.6,
+        p9999: p50 * 9.0,
+        max: p50 * 60.0,
+    }
+}
+
+fn repetitions(p50: f64, calls_per_s: f64) -> Vec<Repetition> {
+    let each = STEADY.map(|off| Repetition {
+        calls_per_s: calls_per_s / off,
+        p50: p50 * off,
+        p99: p50 * 1.4 * off * off,
+        cpu_us_per_call: Some(p50 * 1.02 * off),
+        stream_bytes_per_s: 0.0,
+    });
+    each.to_vec()
 }
 
 fn measured(

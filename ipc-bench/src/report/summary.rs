@@ -24,12 +24,8 @@ pub(crate) fn report(repetitions: usize, rows: Vec<Row>, ratios: Vec<Ratio>) -> 
 /// Sums up the repetitions of one setup.
 pub(crate) fn row(setup: &Setup, measured: &[Measured]) -> Row {
     let workload = &setup.workload;
-    let mut all = Part::default();
-    for one in measured {
-        all.add(&one.total);
-    }
-    let middle = |value: &dyn Fn(&Measured) -> f64| median(measured.iter().map(value).collect());
-    let at = |quantile: f64| middle(&|one| one.total.quantile_us(quantile));
+    let all = together(measured);
+    let middle = |value: &dyn Fn(&Measured) -> f64| middle(measured, value);
     let last = |value: fn(&Measured) -> u64| measured.last().map(value).unwrap_or_default();
     let connections = float(u64::try_from(workload.connections.max(1)).unwrap_or(u64::MAX));
     let added = |one: &Measured| float(one.rss.server.saturating_sub(one.rss_before));
@@ -56,14 +52,7 @@ pub(crate) fn row(setup: &Setup, measured: &[Measured]) -> Row {
             .scenario
             .has_stream_beside()
             .then(|| middle(&Measured::stream_bytes_per_s)),
-        latency_us: Latency {
-            p50: at(0.5),
-            p90: at(0.9),
-            p99: at(0.99),
-            p999: at(0.999),
-            p9999: at(0.9999),
-            max: all.quantile_us(1.0),
-        },
+        latency_us: latency(measured, &all),
         windowed: workload.in_flight > 1 && workload.transport.has_windows(),
         cpu_us_per_call: per_call(measured, |used| used.cpu_us),
         switches_per_call: per_call(measured, |used| used.switches),
@@ -76,6 +65,30 @@ pub(crate) fn row(setup: &Setup, measured: &[Measured]) -> Row {
         each: measured.iter().map(repetition).collect(),
         percentiles: percentiles(&all),
         timeline: measured.last().map(timeline).unwrap_or_default(),
+    }
+}
+
+/// All repetitions as one.
+fn together(measured: &[Measured]) -> Part {
+    let mut all = Part::default();
+    measured.iter().for_each(|one| all.add(&one.total));
+    all
+}
+
+/// The median of the repetitions.
+fn middle(measured: &[Measured], value: &dyn Fn(&Measured) -> f64) -> f64 {
+    median(measured.iter().map(value).collect())
+}
+
+fn latency(measured: &[Measured], all: &Part) -> Latency {
+    let at = |quantile: f64| middle(measured, &|one| one.total.quantile_us(quantile));
+    Latency {
+        p50: at(0.5),
+        p90: at(0.9),
+        p99: at(0.99),
+        p999: at(0.999),
+        p9999: at(0.9999),
+        max: all.quantile_us(1.0),
     }
 }
 

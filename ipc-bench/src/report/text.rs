@@ -19,26 +19,8 @@ pub(crate) fn lines(report: &Report) -> Vec<String> {
 }
 
 fn of_row(row: &Row, repetitions: usize) -> Vec<String> {
-    let mut rate = row.rate.map_or_else(
-        || "closed loop".to_owned(),
-        |rate| format!("{rate:.0} calls/s intended"),
-    );
-    for text in said(&[Key::Arrivals, Key::Deadline, Key::Uids], row) {
-        rate = format!("{rate}, {text}");
-    }
     let mut lines = vec![
-        format!(
-            "{} {}, pinning {}: {} {} B, {} connections x {} in flight, {} client processes, {rate}; \
-             median of {repetitions}",
-            row.transport,
-            row.runtime,
-            row.pinning,
-            row.scenario,
-            row.payload_bytes,
-            row.connections,
-            row.in_flight,
-            row.processes,
-        ),
+        format!("{}; median of {repetitions}", workload(row)),
         format!(
             "  {:.0} calls/s, {:.1} MiB/s; {} calls, {} errors",
             row.calls_per_s,
@@ -73,6 +55,28 @@ fn of_row(row: &Row, repetitions: usize) -> Vec<String> {
         lines.push(format!("  errors: {}", counted(&row.errors_by)));
     }
     lines
+}
+
+/// What was called how.
+fn workload(row: &Row) -> String {
+    let mut rate = row.rate.map_or_else(
+        || "closed loop".to_owned(),
+        |rate| format!("{rate:.0} calls/s intended"),
+    );
+    for text in said(&[Key::Arrivals, Key::Deadline, Key::Uids], row) {
+        rate = format!("{rate}, {text}");
+    }
+    format!(
+        "{} {}, pinning {}: {} {} B, {} connections x {} in flight, {} client processes, {rate}",
+        row.transport,
+        row.runtime,
+        row.pinning,
+        row.scenario,
+        row.payload_bytes,
+        row.connections,
+        row.in_flight,
+        row.processes,
+    )
 }
 
 fn latency(row: &Row) -> String {

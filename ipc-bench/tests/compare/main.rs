@@ -119,13 +119,18 @@ fn all_are_compared_in_each_cell_with_ratios_and_versions() {
         let ratios = list(&found["ratios"]).iter().filter(is_meant);
         assert!(ratios.count() >= 2, "ipc to {base:?} in {cell:?}");
     }
-    for ratio in list(&found["ratios"]) {
-        assert!(is_positive(&ratio["median"]), "{ratio}");
-        let [of, to] = sides(ratio);
-        assert_eq!(rows[of]["in_flight"], rows[to]["in_flight"]);
-        assert_eq!(rows[of]["connections"], rows[to]["connections"]);
-        assert_ne!(of, to);
-    }
+    list(&found["ratios"])
+        .iter()
+        .for_each(|ratio| is_of_one_cell(ratio, rows));
+}
+
+#[track_caller]
+fn is_of_one_cell(ratio: &Value, rows: &[Value]) {
+    assert!(is_positive(&ratio["median"]), "{ratio}");
+    let [of, to] = sides(ratio);
+    assert_eq!(rows[of]["in_flight"], rows[to]["in_flight"]);
+    assert_eq!(rows[of]["connections"], rows[to]["connections"]);
+    assert_ne!(of, to);
 }
 
 /// The rows that a ratio is of.

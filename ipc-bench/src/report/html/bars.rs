@@ -67,36 +67,7 @@ impl Quantity {
 }
 
 fn quantities(card: &[&Row]) -> [Quantity; 4] {
-    let latency = |what, title, of, each| Quantity {
-        what,
-        title,
-        more_is_better: false,
-        is_latency: true,
-        text: time,
-        of,
-        each,
-    };
-    let rate = if card.iter().all(|row| row.payload_bytes >= BULK) {
-        Quantity {
-            what: "calls_per_s",
-            title: "payload per second",
-            more_is_better: true,
-            is_latency: false,
-            text: |value| format!("{}/s", bytes(value)),
-            of: |row| Some(row.bytes_per_s),
-            each: |row, one| Some(one.calls_per_s * row.bytes_per_s / row.calls_per_s),
-        }
-    } else {
-        Quantity {
-            what: "calls_per_s",
-            title: "calls per second",
-            more_is_better: true,
-            is_latency: false,
-            text: |value| format!("{}/s", count(value)),
-            of: |row| Some(row.calls_per_s),
-            each: |_, one| Some(one.calls_per_s),
-        }
-    };
+    let is_bulk = card.iter().all(|row| row.payload_bytes >= BULK);
     [
         latency(
             "p50",
@@ -110,18 +81,57 @@ fn quantities(card: &[&Row]) -> [Quantity; 4] {
             |row| Some(row.latency_us.p99),
             |_, one| Some(one.p99),
         ),
-        rate,
-        Quantity {
-            what: "cpu_us_per_call",
-            title: "CPU time per call, both sides",
-            more_is_better: false,
-            is_latency: false,
-            text: time,
-            of: |row| row.cpu_us_per_call.map(|used| used.client + used.server),
-            each: |_, one| one.cpu_us_per_call,
-        },
+        if is_bulk { BYTES } else { CALLS },
+        CPU,
     ]
 }
+
+const fn latency(
+    what: &'static str,
+    title: &'static str,
+    of: fn(&Row) -> Option<f64>,
+    each: fn(&Row, &Repetition) -> Option<f64>,
+) -> Quantity {
+    Quantity {
+        what,
+        title,
+        more_is_better: false,
+        is_latency: true,
+        text: time,
+        of,
+        each,
+    }
+}
+
+const BYTES: Quantity = Quantity {
+    what: "calls_per_s",
+    title: "payload per second",
+    more_is_better: true,
+    is_latency: false,
+    text: |value| format!("{}/s", bytes(value)),
+    of: |row| Some(row.bytes_per_s),
+    each: |row, one| Some(one.calls_per_s * row.bytes_per_s / row.calls_per_s),
+};
+
+const CALLS: Quantity = Quantity {
+    what: "calls_per_s",
+    title: "calls per second",
+    more_is_better: true,
+    is_latency: false,
+    text: |value| format!("{}/s", count(value)),
+    of: |row| Some(row.calls_per_s),
+    each: |_, one| Some(one.calls_per_s),
+};
+
+const CPU: Quantity = Quantity {
+    what: "cpu_us_per_call",
+    title: "CPU time per call, both sides",
+    more_is_better: false,
+    is_latency: false,
+    text: time,
+    of: |row| row.cpu_us_per_call.map(|used| used.client + used.server),
+    each: |_, one| one.cpu_us_per_call,
+};
 
 fn panel(report: &Report, card: &[&Row], quantity: &Quantity, palette: &Palette) -> Markup {
     let mut bars: Vec<&Row> = card.to_vec();

@@ -21,37 +21,7 @@ use super::units::count;
 pub(crate) fn page(report: &Report) -> String {
     let rows: Vec<&Row> = report.rows.iter().collect();
     let palette = Palette::of(&report.rows);
-    let mut parts = vec![
-        ("Side by side", SIDE_BY_SIDE, bars::peers(report, &palette)),
-        (
-            "Latency percentiles",
-            PERCENTILES,
-            curves::percentiles(&rows, &palette),
-        ),
-        (
-            "Throughput against concurrency",
-            THROUGHPUT,
-            sweep::throughput(&rows, &palette),
-        ),
-        ("Time line", TIMELINE, curves::timeline(&rows, &palette)),
-    ];
-    let rates = sweep::rates(&rows, &palette);
-    if !rates.is_empty() {
-        parts.insert(
-            3,
-            (
-                "Latency against rate",
-                RATES,
-                html! { @for one in &rates { (one) } },
-            ),
-        );
-    }
-    if !report.goals.is_empty() {
-        parts.insert(0, ("Goals", GOALS, goals::table(&report.goals)));
-    }
-    if let (Some(samples), Some(&style)) = (&report.soak, palette.styles(&rows).first()) {
-        parts.insert(0, ("Soak", SOAK, soak::samples(samples, style)));
-    }
+    let parts = parts(report, &rows, &palette);
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -82,6 +52,44 @@ pub(crate) fn page(report: &Report) -> String {
         }
     };
     page.into_string()
+}
+
+/// A title, what it is about, and what it shows.
+type Part = (&'static str, &'static str, Markup);
+
+fn parts(report: &Report, rows: &[&Row], palette: &Palette) -> Vec<Part> {
+    let mut parts = vec![
+        ("Side by side", SIDE_BY_SIDE, bars::peers(report, palette)),
+        (
+            "Latency percentiles",
+            PERCENTILES,
+            curves::percentiles(rows, palette),
+        ),
+        (
+            "Throughput against concurrency",
+            THROUGHPUT,
+            sweep::throughput(rows, palette),
+        ),
+        ("Time line", TIMELINE, curves::timeline(rows, palette)),
+    ];
+    let rates = sweep::rates(rows, palette);
+    if !rates.is_empty() {
+        parts.insert(
+            3,
+            (
+                "Latency against rate",
+                RATES,
+                html! { @for one in &rates { (one) } },
+            ),
+        );
+    }
+    if !report.goals.is_empty() {
+        parts.insert(0, ("Goals", GOALS, goals::table(&report.goals)));
+    }
+    if let (Some(samples), Some(&style)) = (&report.soak, palette.styles(rows).first()) {
+        parts.insert(0, ("Soak", SOAK, soak::samples(samples, style)));
+    }
+    parts
 }
 
 fn id(title: &str) -> String {

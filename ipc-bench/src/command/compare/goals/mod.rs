@@ -183,19 +183,7 @@ impl Goal {
     }
 
     fn judge_one(&self, row: &Row, rows: &[&Row]) -> Option<Judged> {
-        let is_to = |of: &Row, to: &Row| match self.to {
-            To::Nothing | To::Itself => false,
-            To::Plain => to.transport == OURS && to.runtime == of.runtime,
-            To::Base => self.cell.is_base(of, to),
-            To::Peer(name) => to.transport == name && to.runtime == of.runtime,
-        };
-        let base = |of: &Row| rows.iter().find(|to| is_to(of, to));
-        let values = |of: &Row| match self.to {
-            To::Nothing => Some(each(of, self.metric)),
-            To::Itself => Some(beside_best(&each(of, self.metric))),
-            _ => Some(quotients(of, base(of)?, self.metric)),
-        };
-        let ours = values(row)?;
+        let ours = self.values(row, rows)?;
         let measured = Quartiles::of(&ours);
         let verdict = |measured: Quartiles| match self.bound.verdict(&measured) {
             // The worst gets no better by further repetitions.
@@ -203,6 +191,41 @@ impl Goal {
             _ if ours.len() < self.bound.repetitions() => Verdict::Unclear,
             told => told,
         };
+        Some(Judged {
+            name: self.name(),
+            runtime: row.runtime.clone(),
+            measured: measured.map_or_else(
+                || self.lacks([Some(row), self.base(row, rows)]),
+                |measured| measured.text(),
+            ),
+            verdict: measured.map_or(Verdict::Unclear, verdict),
+            fewer: None,
+            best: self.nearest(row, rows),
+        })
+    }
+
+    /// What a row is divided by, if by another.
+    fn base<'a>(&self, of: &Row, rows: &[&'a Row]) -> Option<&'a Row> {
+        let is_base = |to: &&&Row| match self.to {
+            To::Nothing | To::Itself => false,
+            To::Plain => to.transport == OURS && to.runtime == of.runtime,
+            To::Base => self.cell.is_base(of, to),
+            To::Peer(name) => to.transport == name && to.runtime == of.runtime,
+        };
+        rows.iter().find(is_base).copied()
+    }
+
+    /// Each repetition of a row, divided.
+    fn values(&self, of: &Row, rows: &[&Row]) -> Option<Vec<f64>> {
+        match self.to {
+            To::Nothing => Some(each(of, self.metric)),
+            To::Itself => Some(beside_best(&each(of, self.metric))),
+            _ => Some(quotients(of, self.base(of, rows)?, self.metric)),
+        }
+    }
+
+    /// The peer that comes nearest, and what it reaches.
+    fn nearest(&self, row: &Row, rows: &[&Row]) -> Option<(String, f64)> {
         let is_peer = |other: &&&Row| {
             let name = other.transport.as_str();
             let is_like = other.scenario == row.scenario && other.runtime == row.runtime;
@@ -212,31 +235,19 @@ impl Goal {
                 && !matches!(self.to, To::Peer(peer) if peer == name)
         };
         let reached = rows.iter().filter(is_peer).filter_map(|other| {
-            let quartiles = Quartiles::of(&values(other)?)?;
+            let quartiles = Quartiles::of(&self.values(other, rows)?)?;
             let value = match self.bound {
                 Bound::Steady(_) => quartiles.max,
                 _ => quartiles.median,
             };
             Some((other.transport.clone(), value))
         });
-        Some(Judged {
-            name: self.name(),
-            runtime: row.runtime.clone(),
-            measured: measured.map_or_else(
-                || self.lacks([Some(row), base(row).copied()]),
-                |measured| measured.text(),
-            ),
-            verdict: measured.map_or(Verdict::Unclear, verdict),
-            fewer: None,
-            best: match self.bound {
-                Bound::AtMost(_) | Bound::Steady(_) => reached.min_by(|a, b| a.1.total_cmp(&b.1)),
-                Bound::AtLeast(_) => reached.max_by(|a, b| a.1.total_cmp(&b.1)),
-            },
-        })
+        match self.bound {
+            Bound::AtMost(_) | Bound::Steady(_) => reached.min_by(|a, b| a.1.total_cmp(&b.1)),
+            Bound::AtLeast(_) => reached.max_by(|a, b| a.1.total_cmp(&b.1)),
+        }
     }
-}
 
-impl Goal {
     /// Which of the rows that were to be divided has nothing to say.
     fn lacks(&self, rows: [Option<&Row>; 2]) -> String {
         let rows = rows.into_iter().flatten();
