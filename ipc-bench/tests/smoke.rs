@@ -281,7 +281,13 @@ fn an_open_loop_makes_the_calls_that_were_meant() {
 
 #[test]
 fn idle_connections_are_held_and_weighed() {
-    let found = json(&["idle", "--connections=20", "--window=0.2", "--json"]);
+    let found = json(&[
+        "idle",
+        "--connections=20",
+        "--settle=1",
+        "--window=0.2",
+        "--json",
+    ]);
     assert_eq!(found["connections"], 20);
     assert!(found["wakeups_per_minute"].is_number(), "{found}");
     assert!(is_positive(&found["rss_bytes_after"]));
@@ -290,7 +296,8 @@ fn idle_connections_are_held_and_weighed() {
 #[test]
 fn as_many_idle_connections_are_held_as_descriptors_allow() {
     let mut command = Command::new("sh");
-    let idle = r#"ulimit -n 700 && exec "$0" idle --connections 1000 --window 0.1 --json"#;
+    let idle =
+        r#"ulimit -n 700 && exec "$0" idle --connections 1000 --settle 1 --window 0.1 --json"#;
     let output = command.args(["-c", idle, env!("CARGO_BIN_EXE_ipc-bench")]);
     let output = output.output().expect("there is a shell");
     let said = String::from_utf8_lossy(&output.stderr);
@@ -342,7 +349,14 @@ fn the_outcome_can_go_to_a_file() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("found.json");
     let path = file.to_str().unwrap();
-    let output = bench(&["idle", "--connections=2", "--window=0.1", "--json", path]);
+    let output = bench(&[
+        "idle",
+        "--connections=2",
+        "--settle=1",
+        "--window=0.1",
+        "--json",
+        path,
+    ]);
     assert!(output.status.success());
     assert!(output.stdout.is_empty());
     let text = std::fs::read_to_string(file).unwrap();

@@ -27,6 +27,9 @@ pub(crate) struct Args {
     /// Seconds in which wake-ups of the server are counted, once without connections and once with
     #[arg(long, default_value = "5", value_parser = positive)]
     window: f64,
+    /// Seconds before each count: memory is let go, and the deadlines of handshakes, 5 s, pass
+    #[arg(long, default_value = "6", value_parser = positive)]
+    settle: f64,
     /// The runtime of both sides
     #[arg(long, default_value = "current_thread")]
     runtime: Flavor,
@@ -65,15 +68,15 @@ pub(crate) fn idle(args: &Args) -> Result<(), Error> {
     };
     let found = Found {
         machine: Machine::this(),
-        held: hold(&workload, args.connections, args.window)?,
+        held: hold(&workload, args.connections, [args.settle, args.window])?,
     };
     args.format.show(&found, lines)
 }
 
 /// Holds so many connections to a server process of its own, or as many as its limit of descriptors
-/// allows, each after one call; and counts its wake-ups for so many seconds without them and with
-/// them.
-pub(super) fn hold(workload: &Workload, wanted: u32, window: f64) -> Result<Held, Error> {
+/// allows, each after one call; and counts its wake-ups without them and with them, each time after
+/// so many seconds and for so many.
+pub(super) fn hold(workload: &Workload, wanted: u32, times: [f64; 2]) -> Result<Held, Error> {
     let (connections, servers) = room(raise_descriptors()?, wanted)?;
     let folder = folder()?;
     let sockets = (0..servers).map(|index| folder.path().join(index.to_string()));
@@ -86,12 +89,12 @@ pub(super) fn hold(workload: &Workload, wanted: u32, window: f64) -> Result<Held
     let each = Setup::new(with(connections.div_ceil(servers)), Pinning::None);
     let mut server = Server::start_several(&each, &sockets)?;
     Clients::hold(&with(FIRST), &sockets)?.stop()?;
-    let before = Moment::after(&mut server, window)?;
+    let before = Moment::after(&mut server, times)?;
     let clients = Clients::hold(&with(connections), &sockets)?;
-    let after = Moment::after(&mut server, window)?;
+    let after = Moment::after(&mut server, times)?;
     clients.stop()?;
     server.stop()?;
-    let moments = [before, after];
+    let ([_, window], moments) = (times, [before, after]);
     Ok(Held::of(workload.runtime, connections, window, moments))
 }
 
@@ -129,9 +132,6 @@ impl Held {
     }
 }
 
-/// How long a server takes at most to let go of what connections before have left.
-const SETTLED: Duration = Duration::from_secs(2);
-
 /// What a server holds, and how often it woke up on the way to here.
 struct Moment {
     rss_bytes: u64,
@@ -139,8 +139,8 @@ struct Moment {
 }
 
 impl Moment {
-    fn after(server: &mut Server, window: f64) -> Result<Self, Error> {
-        thread::sleep(SETTLED);
+    fn after(server: &mut Server, [settle, window]: [f64; 2]) -> Result<Self, Error> {
+        thread::sleep(Duration::from_secs_f64(settle));
         let before = server.usage()?;
         thread::sleep(Duration::from_secs_f64(window));
         let used = server.usage()?.since(before);

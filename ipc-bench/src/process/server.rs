@@ -83,7 +83,9 @@ impl Server {
     /// What it has used up to now.
     pub(crate) fn usage(&mut self) -> Result<Usage, Error> {
         let stdin = self.stdin.as_mut().expect("it was not told to stop");
-        writeln!(stdin, "{USAGE}").map_err(Error::io("the server cannot be asked"))?;
+        // In one write: the server would wake up again for the end of a line that comes by itself.
+        let asked = stdin.write_all(format!("{USAGE}\n").as_bytes());
+        asked.map_err(Error::io("the server cannot be asked"))?;
         Ok(serde_json::from_str(&self.line()?)?)
     }
 
