@@ -23,12 +23,16 @@ impl<H: Hold> Answer<H> {
     }
 
     pub(crate) fn finish<Res: Message>(mut self, result: Result<Res, Status>) {
-        self.answered = true;
         let response = match result {
             Ok(response) => response,
-            Err(status) => return self.end(&status.to_end()),
+            Err(status) => {
+                self.answered = true;
+                return self.end(&status.to_end());
+            }
         };
+        // A message that panics while it is encoded is no answer.
         let body = body(&self.call.as_ref().connection.pool, &response);
+        self.answered = true;
         match Held::respond(&mut self.call, body) {
             Ok(()) => {}
             // Over, or one-way: then it is over now.

@@ -53,7 +53,7 @@ impl Pool {
 
     /// Makes bytes that bring their buffer back when the last of them is dropped.
     pub(crate) fn freeze(self: &Arc<Self>, buffer: BytesMut) -> Bytes {
-        if buffer.len() <= LARGE {
+        if buffer.capacity() <= LARGE {
             return buffer.freeze();
         }
         Bytes::from_owner(Pooled {
@@ -121,6 +121,16 @@ mod tests {
         assert_eq!(again.as_ptr(), place);
         drop(pool.freeze(BytesMut::zeroed(2 << 20)));
         assert_eq!(pool.take().capacity(), 0);
+    }
+
+    #[test]
+    fn a_large_buffer_comes_back_from_a_small_message() {
+        let pool = Pool::new(1 << 20);
+        drop(pool.freeze(BytesMut::zeroed(400_000)));
+        let mut buffer = pool.take_for(100_000);
+        buffer.resize(100_000, 0);
+        drop(pool.freeze(buffer));
+        assert_eq!(pool.take().capacity(), 400_000);
     }
 
     #[test]

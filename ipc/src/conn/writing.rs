@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::wire::{Engine, Key};
 
-/// Frames, and behind them the payload of the last one, if it is large.
+/// Frames, and behind them the end of the last one, if it is large.
 #[derive(Debug, Default)]
 pub(super) struct Writing {
     frames: BytesMut,

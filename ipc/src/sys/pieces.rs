@@ -176,8 +176,14 @@ mod tests {
         let copied = [b"head", &large[..], &[1], &large[..], &large[1..]].concat();
         assert_eq!(out, copied);
         let mut parts = Parts::new(&mut out, 101, &mut grow);
-        parts.put(large);
+        parts.put(large.clone());
         assert_eq!(parts.into_apart(), b""[..]);
-        assert_eq!(grown, 1);
+        let mut out = BytesMut::new();
+        let mut parts = Parts::new(&mut out, 100, &mut grow);
+        parts.put(large.clone());
+        parts.put_bytes(1, 3);
+        assert_eq!(parts.into_apart(), b""[..]);
+        assert_eq!(out, [&large[..], &[1; 3]].concat());
+        assert_eq!(grown, 2);
     }
 }

@@ -13,8 +13,8 @@ pub trait Encode: Send + Sync {
     fn size(&self) -> usize;
     /// Appends it.
     fn write(&self, out: &mut BytesMut);
-    /// Appends it but for a large part at its end that need not be copied, and gives that.
-    /// Where `out` is too small, `grow` makes room for all of it.
+    /// Appends it, but gives a large part at its end instead, if that need not be copied. Where
+    /// `out` is too small, `grow` makes room for all of it.
     fn write_parts(&self, out: &mut BytesMut, grow: &mut dyn FnMut(&mut BytesMut)) -> Bytes;
 }
 
@@ -101,6 +101,7 @@ pub(crate) fn put_inline_prefix(out: &mut BytesMut, len: usize) {
 }
 
 /// A part up to this size is copied behind its header: a second part of a write costs more.
-pub(crate) const COPIED: usize = 8_192;
+/// Tests and fuzzers, whose messages are short, have most of them in two parts.
+pub(crate) const COPIED: usize = if cfg!(any(test, fuzzing)) { 64 } else { 8_192 };
 /// The tag of `CallHead::body` in wire.proto.
 const BODY_TAG: u32 = 4;

@@ -217,14 +217,14 @@ impl<T: Default> Engine<T> {
         some
     }
 
-    /// [`Self::poll_output`] without a copy of a large chunk, which goes to `payload` and belongs
-    /// behind `out`.
+    /// [`Self::poll_output`] without a copy of a large end of the last frame, which goes to `payload`
+    /// and belongs behind `out`.
     pub fn poll_parts(&mut self, out: &mut BytesMut, payload: &mut Bytes) -> bool {
         let before = out.len();
         *payload = self.out.drain_whole(out);
-        if payload.is_empty()
-            && let Some(key) = self.out.next()
-        {
+        if let Some(key) = self.out.next() {
+            // Whole frames that keep coming must not keep chunks from their turn.
+            append(out, payload);
             *payload = self.turn(key, out);
         }
         out.len() > before
@@ -283,7 +283,7 @@ impl<T: Default> Engine<T> {
             && !std::mem::replace(&mut self.out.pressed, true)
     }
 
-    /// Writes one frame of a call; the payload is left to be written behind it, if it is large.
+    /// Writes one frame of a call; a large end of its payload is left to be written behind it.
     fn turn(&mut self, key: Key, out: &mut BytesMut) -> Bytes {
         let chunk = self.chunk();
         let Some(call) = self.calls.get_mut(key) else {

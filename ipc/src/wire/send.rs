@@ -45,7 +45,7 @@ enum Waiting {
 /// What one turn did.
 #[derive(Debug)]
 pub(crate) struct Turn {
-    /// The payload of the frame, if it is large; only its header was written then.
+    /// The end of the frame's payload, if that is large and was not written.
     pub(crate) payload: Bytes,
     /// The frame ended our direction.
     pub(crate) ended: bool,

@@ -10,6 +10,7 @@ mod floods;
 mod hostile;
 mod hostile_server;
 mod hostile_welcome;
+mod large;
 mod limits;
 mod metadata;
 mod odd_calls;

@@ -104,9 +104,9 @@ async fn metadata_travels_both_ways() {
     assert_eq!(reply.metadata.get("echoed").unwrap(), "trace-1");
 }
 
-/// A message whose encoder panics.
+/// A message of so many bytes whose encoder panics.
 #[derive(Debug, Default)]
-struct Bomb;
+pub(crate) struct Bomb(pub(crate) usize);
 
 impl prost::Message for Bomb {
     fn encode_raw(&self, _: &mut impl bytes::BufMut) {
@@ -124,7 +124,7 @@ impl prost::Message for Bomb {
     }
 
     fn encoded_len(&self) -> usize {
-        1
+        self.0
     }
 
     fn clear(&mut self) {}
@@ -136,7 +136,7 @@ async fn a_message_that_panics_ends_its_connection_and_nobody_waits_for_it() {
     let mut open = near.unary::<_, Text>(WAIT, text("")).into_future();
     assert!(begins(&mut open).await.is_none());
     soon(seen.waiting.notified()).await;
-    let bomb = near.unary::<_, Text>(ECHO, Bomb).into_future();
+    let bomb = near.unary::<_, Text>(ECHO, Bomb(1)).into_future();
     let mut panics = tokio::task::JoinSet::from_iter([bomb]);
     let panicked = soon(panics.join_next()).await.unwrap();
     assert!(panicked.unwrap_err().is_panic());

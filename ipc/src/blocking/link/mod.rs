@@ -96,9 +96,9 @@ impl Link {
     ) -> Result<Key, Failure> {
         let begun = now();
         let deadline = deadline_after(begun, options.timeout);
-        let waited = self.clear(begun, deadline)?;
+        let cleared = self.clear(begun, deadline)?;
         let body = request.map(|request| body(&self.pool, request));
-        let left = |deadline: Instant| deadline.saturating_duration_since(waited);
+        let left = |deadline: Instant| deadline.saturating_duration_since(cleared);
         let timing = deadline.map(|deadline| (deadline, left(deadline)));
         let open = opening(method, options.metadata, body, timing);
         let key = self.core.engine.open(open).map_err(not_opened)?;
@@ -107,20 +107,20 @@ impl Link {
     }
 
     /// Writes what calls before have left behind, so that it does not grow, and says how late it is then.
-    fn clear(&mut self, mut now: Instant, deadline: Option<Instant>) -> Result<Instant, Failure> {
+    fn clear(&mut self, mut at: Instant, deadline: Option<Instant>) -> Result<Instant, Failure> {
         loop {
             let flushed = self.write();
             if let Some(reason) = &self.core.over {
                 return Err(Failure::lost(reason, Outcome::NotSent));
             }
-            if deadline.is_some_and(|deadline| deadline <= now) {
+            if deadline.is_some_and(|deadline| deadline <= at) {
                 return Err(late());
             }
             if flushed == Flushed::All {
-                return Ok(now);
+                return Ok(at);
             }
             self.wait(Interest::Either, deadline);
-            now = crate::clock::now();
+            at = now();
         }
     }
 

@@ -2,13 +2,15 @@
 
 use std::os::fd::AsRawFd;
 
+use bytes::Bytes;
 use nix::sys::socket::{Shutdown, shutdown};
 
 use super::*;
+use crate::metadata::Metadata;
 use crate::method::Shape;
 use crate::sys::socket_pair;
 use crate::wire::messages::PeerLimits;
-use crate::wire::{Established, Flags, GoAwayCode, Header, Kind};
+use crate::wire::{Body, Established, Flags, GoAwayCode, Header, Kind};
 
 static ECHO: Method = Method::new("test.Echo/Echo", Shape::Unary);
 static NOTE: Method = Method::new("test.Echo/Note", Shape::OneWay);
@@ -147,6 +149,29 @@ async fn time_in_which_nobody_writes_is_not_held_against_the_peer() {
     sys::send(far.as_fd(), &message(1)).unwrap();
     assert_eq!(link.next(key).unwrap().bytes.len(), 1);
     assert!(link.close_reason().is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_was_given_up_is_not_held_against_the_peer() {
+    // [TMO-3]
+    let (near, _far) = socket_pair().unwrap();
+    let mut link = link(near.try_clone().unwrap(), near);
+    while sys::send(link.socket.as_fd(), &[0; 4_096]).is_ok() {}
+    let second = Duration::from_secs(1);
+    let timing = Some((now() + second, second));
+    let open = opening(
+        &ECHO,
+        Metadata::default(),
+        Some(Body::Bytes(Bytes::new())),
+        timing,
+    );
+    link.core.engine.open(open).unwrap();
+    assert_eq!(link.write(), Flushed::Blocked);
+    tokio::time::advance(second).await;
+    link.expire(now()).unwrap();
+    assert_eq!(link.write(), Flushed::All);
+    tokio::time::advance(link.limits.write * 2).await;
+    link.expire(now()).unwrap();
 }
 
 /// What the peer has been sent, if the end has come behind it.

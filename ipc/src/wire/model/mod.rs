@@ -23,7 +23,7 @@ use super::messages::{CallHead, End, Entry, PeerLimits};
 use super::violation::Violation;
 use crate::limits::Limits;
 pub(crate) use op::{Op, Opening};
-use peer::{Peer, message, parted};
+use peer::{Peer, encoded, message};
 
 /// What became of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -169,7 +169,7 @@ impl Model {
         let Some(id) = peer.engine.next_id else {
             return;
         };
-        let body = size.map(|size| parted(message(id, Role::Caller, 0, size)));
+        let body = size.map(|size| encoded(message(id, Role::Caller, 0, size)));
         let key = if opening.bad_metadata {
             "Bad Key"
         } else {

@@ -80,8 +80,11 @@ pub(super) fn message(id: CallId, from: Role, index: usize, size: usize) -> Byte
         .collect()
 }
 
-/// A message on its way out, in two parts.
-pub(super) fn parted(mut bytes: Bytes) -> Body<'static> {
+/// A message on its way out, in one part or two.
+pub(super) fn encoded(mut bytes: Bytes) -> Body<'static> {
+    if bytes.len().is_multiple_of(2) {
+        return Body::Bytes(bytes);
+    }
     let front = bytes.split_to(bytes.len().min(5));
     Body::Parts(front, bytes)
 }
@@ -126,7 +129,7 @@ impl Peer {
             return;
         };
         let bytes = message(known.id, known.role, known.sent, size);
-        if self.engine.send(key, parted(bytes), end).is_ok() {
+        if self.engine.send(key, encoded(bytes), end).is_ok() {
             known.sent = known.sent.saturating_add(1);
             known.ended = end;
             other.expect(known.id, known.role, size);

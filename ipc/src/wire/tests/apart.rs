@@ -128,3 +128,54 @@ fn a_large_end_that_was_queued_goes_before_the_last_word() {
     assert_eq!(names(&said), ["call 1 end", "goaway 1 0"]);
     assert_eq!(carried(&said), written(&rest));
 }
+
+#[test]
+fn a_call_that_was_handed_over_takes_its_large_end_back_with_it() {
+    for withdrawn in [0, 1] {
+        let mut rig = Rig::connecting();
+        let keys = [open(Some(3), true), opening(large(20_000).0)]
+            .map(|open| rig.engine.open(open).unwrap());
+        let (mut out, mut payload) = (BytesMut::new(), Bytes::new());
+        assert!(rig.engine.poll_parts(&mut out, &mut payload));
+        assert_eq!(payload.len(), 20_000);
+        rig.engine
+            .withdraw(&keys[withdrawn..=withdrawn], (&mut out, &mut payload), 0);
+        out.extend_from_slice(&payload);
+        let left = ["call 3 end", "call 1 end"][withdrawn];
+        assert_eq!(names(&frames(out)), [left]);
+    }
+}
+
+#[test]
+fn nothing_follows_the_last_word() {
+    let mut rig = Rig::connecting();
+    rig.engine.go_away(1, "broken");
+    rig.engine.open(opening(large(20_000).0)).unwrap();
+    assert_eq!(names(&rig.says()), ["goaway 1 0"]);
+}
+
+#[test]
+fn frames_that_keep_coming_do_not_keep_chunks_from_their_turn() {
+    // [CHK-4]
+    let mut rig = Rig::connecting();
+    rig.open(Some(250_000), true);
+    let mut said = Vec::new();
+    for _ in 0..10 {
+        rig.engine.open(opening(large(20_000).0)).unwrap();
+        said.extend(rig.writes());
+    }
+    let chunks = names(&said);
+    let chunks = chunks.iter().filter(|name| name.starts_with("message 1"));
+    assert_eq!(chunks.count(), 4);
+}
+
+#[test]
+fn an_encoded_message_is_handed_over_as_it_is() {
+    let mut rig = Rig::connecting();
+    let encoded = Bytes::from(vec![7; 20_000]);
+    let body = Body::Bytes(encoded.clone());
+    rig.engine.open(opening(body)).unwrap();
+    let (mut out, mut payload) = (BytesMut::new(), Bytes::new());
+    assert!(rig.engine.poll_parts(&mut out, &mut payload));
+    assert_eq!(payload.as_ptr(), encoded.as_ptr());
+}
