@@ -174,7 +174,7 @@ pub(crate) fn body<'a>(pool: &Arc<Pool>, message: &'a dyn Encode) -> Body<'a> {
         }
     });
     if front.len() <= FRONT && !rest.is_empty() {
-        return Body::Parts(front.freeze(), rest);
+        return Body::Parts(Box::new([front.freeze(), rest]));
     }
     Pieces(&mut front).put_slice(&rest);
     Body::Bytes(pool.freeze(front))

@@ -5,8 +5,6 @@ use std::fmt;
 use bytes::{Bytes, BytesMut};
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
 
-use super::copy::append;
-
 /// A message that is encoded where it goes.
 pub trait Encode: Send + Sync {
     /// Bytes it takes.
@@ -24,8 +22,9 @@ pub enum Body<'a> {
     Write(usize, &'a dyn Encode),
     /// Encoded already; large messages come this way.
     Bytes(Bytes),
-    /// The same in two parts, one behind the other, of which the first is small.
-    Parts(Bytes, Bytes),
+    /// The same in two parts, one behind the other, of which the first is small. Boxed, because
+    /// every message is moved about like this.
+    Parts(Box<[Bytes; 2]>),
 }
 
 impl fmt::Debug for Body<'_> {
@@ -41,7 +40,7 @@ impl Body<'_> {
         match self {
             Self::Write(len, _) => *len,
             Self::Bytes(bytes) => bytes.len(),
-            Self::Parts(front, rest) => front.len().saturating_add(rest.len()),
+            Self::Parts(parts) => parts.iter().map(Bytes::len).fold(0, usize::saturating_add),
         }
     }
 
@@ -51,33 +50,12 @@ impl Body<'_> {
         self.len() == 0
     }
 
-    /// Appends the message.
-    pub(crate) fn put(&self, out: &mut BytesMut) {
-        match self {
-            Self::Write(_, message) => message.write(out),
-            Self::Bytes(bytes) => append(out, bytes),
-            Self::Parts(front, rest) => {
-                append(out, front);
-                append(out, rest);
-            }
-        }
-    }
-
     /// Bytes of this message as `CallHead::body`.
     pub(crate) fn inline_len(&self) -> usize {
         let prefix = u64::try_from(self.len()).unwrap_or(u64::MAX);
         key_len(BODY_TAG)
             .saturating_add(encoded_len_varint(prefix))
             .saturating_add(self.len())
-    }
-
-    /// The message in two parts, if the second is so large that it is better not copied.
-    pub(crate) fn into_large(self) -> Result<(Bytes, Bytes), Self> {
-        match self {
-            Self::Bytes(rest) if rest.len() > COPIED => Ok((Bytes::new(), rest)),
-            Self::Parts(front, rest) if rest.len() > COPIED => Ok((front, rest)),
-            body => Err(body),
-        }
     }
 
     /// The message as bytes of its own, in two parts.
@@ -89,7 +67,7 @@ impl Body<'_> {
                 (Bytes::new(), out.freeze())
             }
             Self::Bytes(bytes) => (Bytes::new(), bytes),
-            Self::Parts(front, rest) => (front, rest),
+            Self::Parts(parts) => (*parts).into(),
         }
     }
 }

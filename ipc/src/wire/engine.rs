@@ -221,7 +221,10 @@ impl<T: Default> Engine<T> {
     /// and belongs behind `out`.
     pub fn poll_parts(&mut self, out: &mut BytesMut, payload: &mut Bytes) -> bool {
         let before = out.len();
-        *payload = self.out.drain_whole(out);
+        self.out.drain_whole(out);
+        if let Some(apart) = self.out.take_apart() {
+            *payload = apart;
+        }
         if let Some(key) = self.out.next() {
             // Whole frames that keep coming must not keep chunks from their turn.
             append(out, payload);

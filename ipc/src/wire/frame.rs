@@ -1,6 +1,6 @@
 //! One variant per kind of frame.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use prost::Message;
 
 use super::call::CallId;
@@ -146,10 +146,11 @@ pub(crate) fn put_message<M: Message>(out: &mut BytesMut, head: Head, message: &
 }
 
 /// Appends the header of one frame whose payload, `len` bytes, comes behind it.
+#[inline]
 pub(crate) fn put_header(out: &mut BytesMut, head: Head, len: usize) {
     let raw = head.call.map_or(0, CallId::get);
     let len = u32::try_from(len).unwrap_or(u32::MAX);
-    out.put_slice(&Header::new(head.kind, raw, head.flags, len).to_bytes());
+    out.extend_from_slice(&Header::new(head.kind, raw, head.flags, len).to_bytes());
 }
 
 /// Appends one frame whose payload is `bytes`.

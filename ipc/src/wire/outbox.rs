@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use bytes::{Bytes, BytesMut};
 
-use super::body::Body;
+use super::body::{Body, COPIED};
 use super::call::{CallId, Key};
 use super::copy::append;
 use super::frame::{Head, put_header, put_message, put_with};
@@ -58,34 +58,62 @@ impl Outbox {
     }
 
     /// Whole frames, for another to be added.
+    #[inline]
     pub(crate) fn data(&mut self) -> &mut BytesMut {
         if !self.apart.is_empty() {
-            append(&mut self.data, &std::mem::take(&mut self.apart));
+            self.join();
         }
         &mut self.data
     }
 
+    #[cold]
+    fn join(&mut self) {
+        append(&mut self.data, &std::mem::take(&mut self.apart));
+    }
+
     /// Adds a frame with a payload of `len` bytes: what `before` writes, and a message.
+    #[inline]
     pub(crate) fn put(
         &mut self,
         head: Head,
         len: usize,
-        before: impl FnOnce(&mut BytesMut),
+        before: impl Fn(&mut BytesMut),
         body: Body<'_>,
     ) {
-        let data = self.data();
-        match body.into_large() {
-            Ok((front, rest)) => {
-                put_header(data, head, len);
-                before(data);
-                append(data, &front);
-                self.apart = rest;
-            }
-            Err(body) => put_with(data, head, len, |out| {
+        match body {
+            Body::Write(_, message) => put_with(self.data(), head, len, |out| {
                 before(out);
-                body.put(out);
+                message.write(out);
             }),
+            encoded => self.put_encoded(head, len, &before, encoded.into_parts()),
         }
+    }
+
+    /// Not inlined, so that small messages have a short way.
+    #[inline(never)]
+    fn put_encoded(
+        &mut self,
+        head: Head,
+        len: usize,
+        before: &dyn Fn(&mut BytesMut),
+        (front, rest): (Bytes, Bytes),
+    ) {
+        let data = self.data();
+        put_header(data, head, len);
+        before(data);
+        append(data, &front);
+        if rest.len() > COPIED {
+            self.apart = rest;
+        } else {
+            append(data, &rest);
+        }
+    }
+
+    /// Takes the end of the last frame, which was handed over, if it was kept apart.
+    #[inline]
+    pub(crate) fn take_apart(&mut self) -> Option<Bytes> {
+        let apart = !self.apart.is_empty();
+        apart.then(|| std::mem::take(&mut self.apart))
     }
 
     /// The next call with a chunk to send.
@@ -121,9 +149,9 @@ impl Outbox {
         unseen
     }
 
-    /// Moves control and data frames to `out`, without a copy where `out` is empty, and gives what
-    /// belongs behind.
-    pub(crate) fn drain_whole(&mut self, out: &mut BytesMut) -> Bytes {
+    /// Moves control and data frames to `out`, without a copy where `out` is empty. What
+    /// [`Self::take_apart`] gives belongs behind.
+    pub(crate) fn drain_whole(&mut self, out: &mut BytesMut) {
         if let Some(last) = &mut self.last {
             out.extend_from_slice(last);
             last.clear();
@@ -141,7 +169,6 @@ impl Outbox {
         self.finals = 0;
         self.pressed = false;
         self.handed = self.handed.wrapping_add(1);
-        std::mem::take(&mut self.apart)
     }
 
     /// Bytes that are kept for frames.

@@ -86,7 +86,7 @@ pub(super) fn encoded(mut bytes: Bytes) -> Body<'static> {
         return Body::Bytes(bytes);
     }
     let front = bytes.split_to(bytes.len().min(5));
-    Body::Parts(front, bytes)
+    Body::Parts(Box::new([front, bytes]))
 }
 
 impl Peer {

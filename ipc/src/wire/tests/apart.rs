@@ -6,7 +6,7 @@ use super::*;
 fn large(size: usize) -> (Body<'static>, Bytes) {
     let rest = (0..size).map(|at| at.to_le_bytes()[0]).collect::<Bytes>();
     (
-        Body::Parts(Bytes::from_static(b"front"), rest.clone()),
+        Body::Parts(Box::new([Bytes::from_static(b"front"), rest.clone()])),
         rest,
     )
 }
@@ -53,7 +53,7 @@ fn a_large_end_is_handed_over_as_it_is() {
         assert_eq!(names(&frames), [name]);
         assert_eq!(carried(&frames), written(&rest));
         if name == "call 1" {
-            let body = Body::Parts(Bytes::from_static(b"front"), rest.clone());
+            let body = Body::Parts(Box::new([Bytes::from_static(b"front"), rest.clone()]));
             rig.engine.send(key, body, true).unwrap();
         }
     }
