@@ -64,7 +64,7 @@ impl Pool {
 
     /// The same for bytes that are frozen already, if nothing else refers to them.
     pub(crate) fn adopt(self: &Arc<Self>, bytes: Bytes) -> Bytes {
-        if bytes.len() <= LARGE {
+        if bytes.len() <= LARGE / ROOMY {
             return bytes;
         }
         match bytes.try_into_mut() {
@@ -130,6 +130,15 @@ mod tests {
         let mut buffer = pool.take_for(100_000);
         buffer.resize(100_000, 0);
         drop(pool.freeze(buffer));
+        assert_eq!(pool.take().capacity(), 400_000);
+    }
+
+    #[test]
+    fn a_large_buffer_comes_back_from_a_small_message_that_was_received() {
+        let pool = Pool::new(1 << 20);
+        let mut buffer = BytesMut::with_capacity(400_000);
+        buffer.resize(100_000, 0);
+        drop(pool.adopt(buffer.freeze()));
         assert_eq!(pool.take().capacity(), 400_000);
     }
 

@@ -202,24 +202,29 @@ impl Accepting {
         let accept = accept_all(Arc::clone(&listener), shared, each, stopping);
         Self {
             listener,
-            task: AbortOnDropHandle::new(connections.spawn(accept)),
+            task: AbortOnDropHandle::new(connections.spawn(accept.in_current_span())),
         }
     }
 
-    /// Returns once `stop` is done or the listener has failed, and nothing listens any more.
+    /// Returns once `stop` is done or the listener has failed; the task may last a little longer.
     async fn until(mut self, stop: impl Future) -> Result<(), Error> {
         let ended = tokio::select! {
             ended = &mut self.task => ended,
-            _ = stop => {
-                self.task.abort();
-                (&mut self.task).await
-            }
+            _ = stop => return Ok(()),
         };
         match ended {
             Ok(error) => Err(error.into()),
             Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
-            Err(_aborted) => Ok(()),
+            // Its runtime has ended, and with it all connections.
+            Err(_cancelled) => Ok(()),
         }
+    }
+}
+
+/// Nobody finds the path taken by a server that is gone, whenever its task notices.
+impl Drop for Accepting {
+    fn drop(&mut self) {
+        self.listener.leave();
     }
 }
 
@@ -238,13 +243,6 @@ async fn accept_all(
             }
             Err(error) => return error,
         }
-    }
-}
-
-/// Nobody finds the path taken by a server that is gone, whenever its task notices.
-impl Drop for Accepting {
-    fn drop(&mut self) {
-        self.listener.leave();
     }
 }
 

@@ -224,6 +224,8 @@ impl<T: Default> Engine<T> {
         self.out.drain_whole(out);
         if let Some(apart) = self.out.take_apart() {
             *payload = apart;
+        } else if !payload.is_empty() {
+            *payload = Bytes::new();
         }
         if let Some(key) = self.out.next() {
             // Whole frames that keep coming must not keep chunks from their turn.

@@ -15,8 +15,9 @@ struct Blob {
     data: Bytes,
 }
 
-fn blob(size: usize) -> Blob {
-    let data = (0..size).map(|at| (at % 251) as u8).collect();
+/// One unlike those of other seeds.
+fn blob(size: usize, seed: usize) -> Blob {
+    let data = (seed..).map(|at| (at % 251) as u8).take(size).collect();
     Blob { data }
 }
 
@@ -51,8 +52,8 @@ impl Service for Blobs {
 
 const SIZES: [usize; 7] = [0, 8_000, 16_384, 20_000, 131_060, 131_072, 1_000_000];
 
-async fn echoes(client: &Client, size: usize) {
-    let sent = blob(size);
+async fn echoes(client: &Client, size: usize, seed: usize) {
+    let sent = blob(size, seed);
     let call = client.unary::<_, Blob>(&METHODS[0], sent.clone());
     assert!(soon(call.into_future()).await.unwrap() == sent, "{size}");
 }
@@ -62,14 +63,14 @@ async fn bytes_of_any_size_arrive_as_they_were() {
     let daemon = Daemon::start_with(|server| server.service(Blobs));
     let client = daemon.connect().await;
     for size in SIZES {
-        echoes(&client, size).await;
+        echoes(&client, size, 0).await;
     }
     for split in [Split::Bytes(1_000), Split::Random(7)] {
         let (near, _far) = pair(End::new(), End::new().service(Blobs), split)
             .await
             .unwrap();
         for size in [16_384, 20_000, 200_000] {
-            echoes(&near, size).await;
+            echoes(&near, size, 0).await;
         }
     }
 }
@@ -80,7 +81,7 @@ async fn calls_with_bytes_do_not_mix() {
     let client = daemon.connect().await;
     let calls = (0..40).map(|at| {
         let client = client.clone();
-        async move { echoes(&client, SIZES[at % SIZES.len()]).await }
+        async move { echoes(&client, SIZES[at % SIZES.len()], at).await }
     });
     tokio::task::JoinSet::from_iter(calls).join_all().await;
 }
@@ -93,7 +94,7 @@ async fn bytes_arrive_from_a_client_without_a_runtime() {
         let client = blocking::Client::builder(path).trust(Policy::any_user());
         let mut client = client.connect().unwrap();
         for size in SIZES {
-            let sent = blob(size);
+            let sent = blob(size, 0);
             let call = client.unary::<_, Blob>(&METHODS[0], sent.clone());
             assert!(call.send().unwrap() == sent, "{size}");
         }
@@ -106,8 +107,8 @@ async fn a_large_answer_that_panics_ends_its_call_alone() {
     let (near, _far) = pair(End::new(), End::new().service(Blobs), Split::Whole)
         .await
         .unwrap();
-    let bomb = near.unary::<_, Blob>(&METHODS[1], blob(0)).into_future();
+    let bomb = near.unary::<_, Blob>(&METHODS[1], blob(0, 0)).into_future();
     let failed = soon(bomb).await.unwrap_err();
     assert_eq!(failed.code(), Code::Unknown);
-    echoes(&near, 20_000).await;
+    echoes(&near, 20_000, 0).await;
 }

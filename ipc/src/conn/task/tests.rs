@@ -162,3 +162,21 @@ async fn a_task_looks_at_its_socket_before_it_sleeps_while_that_pays() {
     assert!(task.look().is_pending());
     assert!(task.busy.pays(), "it was not in vain");
 }
+
+#[tokio::test]
+async fn the_others_go_first_only_where_there_is_something_to_write() {
+    let (connection, mut task, _far) =
+        connection(&peer(), 1 << 16, Arc::new(Nobody), Limits::default());
+    let mut cx = Context::from_waker(std::task::Waker::noop());
+    assert!(task.poll_wake(&mut cx).is_pending());
+    connection.lock().want();
+    let flush = |wake| matches!(wake, Poll::Ready(Wake::Flush));
+    assert!(flush(task.poll_wake(&mut cx)));
+    {
+        let mut core = connection.lock();
+        core.engine.ping(1);
+        core.want();
+    }
+    assert!(task.poll_wake(&mut cx).is_pending());
+    assert!(flush(task.poll_wake(&mut cx)));
+}

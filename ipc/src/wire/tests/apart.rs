@@ -58,6 +58,9 @@ fn a_large_end_is_handed_over_as_it_is() {
         }
     }
     assert!(rig.engine.is_flushed());
+    rig.open(Some(3), true);
+    assert!(rig.engine.poll_parts(&mut out, &mut payload));
+    assert!(payload.is_empty(), "what went before");
 }
 
 #[test]
