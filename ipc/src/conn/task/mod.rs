@@ -5,6 +5,7 @@
 
 #[cfg(test)]
 mod tests;
+mod yields;
 
 use std::future::Future as _;
 use std::future::poll_fn;
@@ -16,6 +17,7 @@ use bytes::BytesMut;
 use tokio::time::timeout_at;
 use tracing::debug;
 
+use self::yields::Yield;
 use super::busy::BusyPoll;
 use super::core::{Core, Flushed};
 use super::input::Input;
@@ -40,6 +42,7 @@ pub(crate) struct Task {
     yielded: bool,
     /// The last look at the core found nothing to do and the waker in its place.
     settled: bool,
+    yields: Yield,
     /// Kept for its memory.
     wakes: Wakes,
 }
@@ -64,6 +67,7 @@ impl Task {
             timer: None,
             yielded: false,
             settled: false,
+            yields: Yield::here(),
             wakes: Wakes::default(),
         }
     }
@@ -163,7 +167,7 @@ impl Task {
         if core.wanted {
             // Behind the tasks that are ready now, so that their frames go with this write.
             self.yielded = true;
-            cx.waker().wake_by_ref();
+            self.yields.to_others(cx);
             return Poll::Pending;
         }
         register(&mut core.task, cx.waker());
@@ -182,7 +186,7 @@ impl Task {
     fn sleep(&mut self, cx: &mut Context<'_>) -> Poll<Wake> {
         if self.busy.pays() {
             self.busy.yielded = true;
-            cx.waker().wake_by_ref();
+            self.yields.to_others(cx);
         }
         Poll::Pending
     }
