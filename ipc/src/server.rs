@@ -153,7 +153,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// [`Error::Accept`] if the listening socket fails for good.
+    /// [`Error::Accept`] if the listening socket fails for good, or the runtime ends.
     ///
     /// # Cancel safety
     ///
@@ -215,8 +215,8 @@ impl Accepting {
         match ended {
             Ok(error) => Err(error.into()),
             Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
-            // Its runtime has ended, and with it all connections.
-            Err(_cancelled) => Ok(()),
+            // And with the runtime all connections.
+            Err(_cancelled) => Err(AcceptError::RuntimeEnded.into()),
         }
     }
 }

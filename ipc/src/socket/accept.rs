@@ -30,6 +30,9 @@ pub enum AcceptError {
     /// The socket is not one that listens, any more or at all.
     #[error("the listening socket failed")]
     Failed(#[source] io::Error),
+    /// The runtime in which the server accepts has ended.
+    #[error("the runtime has ended")]
+    RuntimeEnded,
 }
 
 impl Listener {
@@ -71,8 +74,15 @@ impl Listener {
     /// One accept; `None` if there is nothing to hand out yet.
     async fn step(&self, live: &Live) -> Result<Option<Accepted>, AcceptError> {
         let mut ready = live.socket.readable().await.map_err(AcceptError::Failed)?;
+        // Only shutdown(2) ends a socket that listens. Linux reports it as ready for ever then, and accept(2) that does not
+        // wait says EAGAIN where one that does says EINVAL.
+        let ended = ready.ready().is_read_closed();
         let Ok(result) = ready.try_io(|socket| sys::accept(socket.get_ref().as_fd())) else {
-            return Ok(None);
+            return if ended {
+                Err(AcceptError::Failed(Errno::EINVAL.into()))
+            } else {
+                Ok(None)
+            };
         };
         let error = match result {
             Ok(fd) => return Ok(self.identify(fd).await),

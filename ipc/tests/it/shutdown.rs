@@ -1,8 +1,12 @@
 //! The end of a daemon, wanted or not.
 
+use std::future::{pending, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
-use ipc::{BindError, Client, Code, Error, Limits, Outcome, Server, SocketPath};
+use ipc::{AcceptError, BindError, Client, Code, Error, Limits, Outcome, Server, SocketPath};
+use tokio::runtime::{Builder, Runtime};
 
 use crate::support::*;
 
@@ -124,7 +128,7 @@ async fn a_daemon_that_is_dropped_closes_its_connections_and_leaves_its_path_at_
     let seen = std::sync::Arc::clone(&echo.0);
     let server = Server::builder(path.clone()).limits(patient());
     let server = server.service(echo).bind().unwrap();
-    let mut serving = Box::pin(server.serve_until(std::future::pending::<()>()));
+    let mut serving = Box::pin(server.serve_until(pending::<()>()));
     let client = Client::builder(path.clone()).connect();
     let client = tokio::select! {
         client = client => client.unwrap(),
@@ -165,21 +169,52 @@ async fn a_path_is_free_again_after_a_stop() {
     drop(client);
 }
 
+fn runtime() -> Runtime {
+    let mut runtime = Builder::new_multi_thread();
+    runtime.worker_threads(1).enable_all().build().unwrap()
+}
+
+#[test]
+fn a_server_whose_runtime_ends_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = SocketPath::at(folder.path().canonicalize().unwrap().join("d.sock")).unwrap();
+    let (serves, waits) = (runtime(), runtime());
+    let server = {
+        let _inside = serves.enter();
+        Server::builder(path.clone())
+            .service(Echo::default())
+            .bind()
+            .unwrap()
+    };
+    let mut serving = pin!(server.serve_until(pending::<()>()));
+    let ended = waits.block_on(async {
+        poll_fn(|cx| {
+            let _inside = serves.enter();
+            assert!(serving.as_mut().poll(cx).is_pending());
+            Poll::Ready(())
+        })
+        .await;
+        serves.shutdown_background();
+        soon(serving).await
+    });
+    match ended {
+        Err(Error::Accept(error)) => assert!(matches!(*error, AcceptError::RuntimeEnded)),
+        other => panic!("{other:?}"),
+    }
+    assert!(!path.as_path().exists(), "the path is free");
+}
+
 #[test]
 fn the_runtime_of_a_connection_may_end_before_its_client() {
     let folder = tempfile::tempdir().unwrap();
     let path = SocketPath::at(folder.path().canonicalize().unwrap().join("d.sock")).unwrap();
-    let runtime = || {
-        let mut runtime = tokio::runtime::Builder::new_multi_thread();
-        runtime.worker_threads(1).enable_all().build().unwrap()
-    };
     let (serves, connects, calls) = (runtime(), runtime(), runtime());
     let _guard = serves.enter();
     let server = Server::builder(path.clone())
         .service(Echo::default())
         .bind()
         .unwrap();
-    let server = server.serve_until(std::future::pending::<()>());
+    let server = server.serve_until(pending::<()>());
     let client = Client::builder(path).connect();
     let client = connects.block_on(async {
         tokio::join!(client, async {

@@ -1,10 +1,13 @@
 use std::fs::File;
 use std::os::fd::AsRawFd;
+use std::sync::mpsc;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::socket::Shutdown;
 
 use super::*;
-use crate::socket::connect_blocking;
+use crate::socket::{AcceptError, connect_blocking};
+use crate::sync::Arc;
 
 /// A listener that asks for the address panics here (mio 1.2.4): the kernel reports a longer one than `sockaddr_un` holds.
 #[tokio::test]
@@ -175,6 +178,28 @@ async fn starve_but_one() {
     }
     drop((early, hoard));
     assert!(serves(&listener, &path).await);
+}
+
+/// In a thread of its own: what goes round where it should stop never lets go of it.
+#[test]
+fn a_socket_that_listens_no_more_ends_the_accepting() {
+    if sys::PLATFORM != sys::Platform::Linux {
+        println!("skipped: here a socket that listens cannot be shut down");
+        return;
+    }
+    let (told, tells) = mpsc::channel();
+    std::thread::spawn(move || told.send(accept_after_shutdown()));
+    let error = tells.recv_timeout(Duration::from_secs(20));
+    assert!(matches!(error, Ok(AcceptError::Failed(_))), "{error:?}");
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn accept_after_shutdown() -> AcceptError {
+    let (_directory, path) = scratch();
+    let listener = bind(&path).unwrap();
+    let live = Arc::clone(&listener.live.borrow());
+    nix::sys::socket::shutdown(live.socket.as_raw_fd(), Shutdown::Both).unwrap();
+    listener.accept().await.unwrap_err()
 }
 
 fn ready_client(path: &SocketPath) -> OwnedFd {
