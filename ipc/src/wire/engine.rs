@@ -221,12 +221,7 @@ impl<T: Default> Engine<T> {
     /// and belongs behind `out`.
     pub fn poll_parts(&mut self, out: &mut BytesMut, payload: &mut Bytes) -> bool {
         let before = out.len();
-        self.out.drain_whole(out);
-        if let Some(apart) = self.out.take_apart() {
-            *payload = apart;
-        } else if !payload.is_empty() {
-            *payload = Bytes::new();
-        }
+        self.out.drain_whole(out, payload);
         if let Some(key) = self.out.next() {
             // Whole frames that keep coming must not keep chunks from their turn.
             append(out, payload);

@@ -109,13 +109,6 @@ impl Outbox {
         }
     }
 
-    /// Takes the end of the last frame, which was handed over, if it was kept apart.
-    #[inline]
-    pub(crate) fn take_apart(&mut self) -> Option<Bytes> {
-        let apart = !self.apart.is_empty();
-        apart.then(|| std::mem::take(&mut self.apart))
-    }
-
     /// The next call with a chunk to send.
     pub(crate) fn next(&mut self) -> Option<Key> {
         if self.last.is_some() {
@@ -149,9 +142,9 @@ impl Outbox {
         unseen
     }
 
-    /// Moves control and data frames to `out`, without a copy where `out` is empty. What
-    /// [`Self::take_apart`] gives belongs behind.
-    pub(crate) fn drain_whole(&mut self, out: &mut BytesMut) {
+    /// Moves control and data frames to `out`, without a copy where `out` is empty; what was kept
+    /// apart of the last goes to `payload`, and belongs behind.
+    pub(crate) fn drain_whole(&mut self, out: &mut BytesMut, payload: &mut Bytes) {
         if let Some(last) = &mut self.last {
             out.extend_from_slice(last);
             last.clear();
@@ -165,6 +158,9 @@ impl Outbox {
             self.control.clear();
             out.extend_from_slice(&self.data);
             self.data.clear();
+        }
+        if !(self.apart.is_empty() && payload.is_empty()) {
+            *payload = std::mem::take(&mut self.apart);
         }
         self.finals = 0;
         self.pressed = false;
