@@ -39,7 +39,7 @@ impl Model {
                 assert_eq!(peer.engine.open_calls(role), 0);
             }
             assert_eq!(peer.opened, peer.completed, "each call completes once");
-            assert!(peer.engine.is_flushed(), "bytes are left: {peer:?}");
+            assert!(peer.is_flushed(), "bytes are left: {peer:?}");
         }
     }
 

@@ -201,8 +201,9 @@ impl Model {
         let step = Duration::from_millis(millis.into());
         self.now = self.now.checked_add(step).unwrap_or(self.now);
         let now = self.now;
-        for peer in [&mut self.connecting, &mut self.accepting] {
-            peer.expire(now);
+        for side in [Side::Connecting, Side::Accepting] {
+            let (peer, other) = self.sides(side);
+            peer.expire(other, now);
             peer.engine.handle_timeout(now)?;
         }
         Ok(())
@@ -212,7 +213,7 @@ impl Model {
     fn pump(&mut self, side: Side, turns: u8) {
         let (peer, other) = self.sides(side);
         for _ in 0..turns {
-            if other.arriving.len() > PIPE || !peer.engine.poll_output(&mut other.arriving) {
+            if other.arriving.len() > PIPE || !peer.write(other, WRITE) {
                 return;
             }
         }
@@ -244,3 +245,5 @@ fn failed(code: u32) -> End {
 
 /// Bytes that a pipe takes before its writer has to wait.
 const PIPE: usize = 16_384;
+/// Bytes that it takes at once: less than many frames.
+const WRITE: usize = 100;

@@ -1,6 +1,7 @@
 //! One engine with an owner that behaves, and what the owner knows.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::iter::from_fn;
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
@@ -22,12 +23,29 @@ pub(super) struct Peer {
     /// On its way to this side.
     pub(super) arriving: BytesMut,
     inbox: BytesMut,
+    writing: Writing,
+    /// Calls of the other side that it took back, so that they must not arrive.
+    withdrawn: BTreeSet<CallId>,
     pub(super) calls: BTreeMap<Key, Known>,
     /// Sizes of the messages that are to arrive here, by call and sender.
     due: HashMap<(CallId, Role), VecDeque<usize>>,
     pub(super) opened: u32,
     pub(super) completed: u32,
     pub(super) messages: u32,
+}
+
+/// Frames that were handed over, and what stands behind them.
+#[derive(Debug, Default)]
+struct Writing {
+    frames: BytesMut,
+    payload: Bytes,
+    sent: usize,
+}
+
+impl Writing {
+    fn is_done(&self) -> bool {
+        self.sent == self.frames.len().saturating_add(self.payload.len())
+    }
 }
 
 /// A call as its owner knows it.
@@ -95,6 +113,8 @@ impl Peer {
             engine: Engine::new(side, limits, established),
             arriving: BytesMut::new(),
             inbox: BytesMut::new(),
+            writing: Writing::default(),
+            withdrawn: BTreeSet::new(),
             calls: BTreeMap::new(),
             due: HashMap::new(),
             opened: 0,
@@ -182,11 +202,42 @@ impl Peer {
         }
     }
 
-    /// Ends what has expired, as the connection does.
-    pub(super) fn expire(&mut self, now: Instant) {
+    /// Writes to the other side, as a socket that takes so many bytes; `false` if there are none.
+    pub(super) fn write(&mut self, other: &mut Self, most: usize) -> bool {
+        let writing = &mut self.writing;
+        if writing.is_done() {
+            writing.frames.clear();
+            writing.sent = 0;
+            let (frames, payload) = (&mut writing.frames, &mut writing.payload);
+            if !self.engine.poll_parts(frames, payload) {
+                return false;
+            }
+        }
+        let all = writing.frames.iter().chain(writing.payload.iter());
+        let before = other.arriving.len();
+        other.arriving.extend(all.skip(writing.sent).take(most));
+        let written = other.arriving.len().saturating_sub(before);
+        writing.sent = writing.sent.saturating_add(written);
+        true
+    }
+
+    /// Whether nothing waits, and all that was handed over has left.
+    pub(super) fn is_flushed(&self) -> bool {
+        self.engine.is_flushed() && self.writing.is_done()
+    }
+
+    /// Ends what has expired, as the connection does; takes back first what has not left.
+    pub(super) fn expire(&mut self, other: &mut Self, now: Instant) {
         self.check_deadline();
-        while let Some(key) = self.engine.poll_expired(now) {
+        let expired = from_fn(|| self.engine.poll_expired(now)).collect::<Vec<_>>();
+        let writing = &mut self.writing;
+        let parts = (&mut writing.frames, &mut writing.payload);
+        self.engine.withdraw(&expired, parts, writing.sent);
+        for key in expired {
             let known = self.calls.get(&key).expect("only owned calls expire here");
+            if known.role == Role::Caller && self.engine.is_done(key) {
+                other.withdrawn.insert(known.id);
+            }
             match known.role {
                 Role::Caller => self.cancel(key, 4),
                 Role::Callee => self.fail(key),
@@ -222,6 +273,8 @@ impl Peer {
                 key, head, one_way, ..
             } => {
                 let id = self.engine.id(key).expect("an open call has an id");
+                let taken_back = !hostile && self.withdrawn.contains(&id);
+                assert!(!taken_back, "a call arrives that was taken back");
                 let known = Known::new(id, Role::Callee, one_way);
                 let before = self.calls.insert(key, known);
                 assert!(before.is_none(), "a key was given out twice");

@@ -40,7 +40,7 @@ fn honest() -> impl Strategy<Value = Op> {
         4 => (side(), any::<u8>()).prop_map(|(s, p)| Op::Consume(s, p)),
         1 => side().prop_map(Op::Ping),
         1 => (0..200_u16).prop_map(Op::Advance),
-        6 => (side(), 0..5_u8).prop_map(|(s, n)| Op::Pump(s, n)),
+        6 => (side(), prop_oneof![0..5_u8, 0..100_u8]).prop_map(|(s, n)| Op::Pump(s, n)),
         6 => (side(), 0..3_000_u16).prop_map(|(s, n)| Op::Deliver(s, n)),
     ]
 }
