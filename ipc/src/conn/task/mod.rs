@@ -167,7 +167,7 @@ impl Task {
         if core.wanted {
             // Behind the tasks that are ready now, so that their frames go with this write.
             self.yielded = true;
-            self.yields.to_others(cx);
+            cx.waker().wake_by_ref();
             return Poll::Pending;
         }
         register(&mut core.task, cx.waker());

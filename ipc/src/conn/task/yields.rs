@@ -13,7 +13,8 @@ pub(super) enum Yield {
     /// It wakes itself.
     Wake,
     /// It is woken behind the driver. Where a task wakes itself a runtime of several workers wakes
-    /// another of them, which takes the task away.
+    /// another of them, which takes the task away. Work that comes meanwhile goes first, so
+    /// nothing that others wait for may wait for this.
     Defer,
 }
 
