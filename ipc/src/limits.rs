@@ -56,9 +56,9 @@ pub struct Limits {
     /// Time that a connection looks at its socket before its task sleeps, 1 ms at most, while
     /// that has found something lately and no other connection that polls is read for on the same
     /// thread; nothing else runs there meanwhile. Default none: it pays only where the peer answers from
-    /// another core within that time. Longer than it takes to wake a peer that sleeps, 20 µs on some
-    /// machines, or two that look may miss each other for long; 50 µs is what Linux recommends for its own
-    /// (`net.core.busy_poll`, `Documentation/admin-guide/sysctl/net.rst`).
+    /// another core within that time. Choose longer than it takes to wake a peer that sleeps, 20 µs on some
+    /// machines, or two that look may miss each other for long. 50 µs is what Linux recommends where it
+    /// polls a network device itself (`net.core.busy_read`, `Documentation/admin-guide/sysctl/net.rst`).
     pub busy_poll: Option<Duration>,
     /// Bytes queued for a peer before streams and one-way calls wait. Default 262144: bounds
     /// the output buffer of a connection; unary calls are bounded by the peer's `max_calls`.

@@ -210,7 +210,7 @@ fn with_seats(mut limits: Limits, connections: u32, descriptors: u64) -> Limits 
 }
 
 /// How long to look at a socket before sleeping, where that is asked for: longer than this kind of machine
-/// takes to wake the peer (20 µs), and what Linux recommends for its `net.core.busy_poll`.
+/// takes to wake the peer, and what Linux recommends for its `net.core.busy_read`.
 const BUSY_POLL: Duration = Duration::from_micros(50);
 /// Connections that are on their way out while others come.
 const SPARE: u32 = 64;
