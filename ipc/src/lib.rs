@@ -1,5 +1,8 @@
 //! Typed protobuf calls over a Unix socket, in both directions, between processes that do
 //! not trust each other.
+//!
+//! What is asynchronous needs a runtime of tokio with IO and timers (`enable_all`), and panics in one
+//! without; [`blocking`] needs none.
 
 // 1. Where the socket lives.
 mod path;
