@@ -149,8 +149,10 @@ enum Verdict {
 
 fn verdict(error: &io::Error, einval_blames_the_client: bool) -> Verdict {
     match Errno::from_raw(error.raw_os_error().unwrap_or(0)) {
-        Errno::ECONNABORTED | Errno::EINTR | Errno::EPROTO | Errno::EPERM => Verdict::GoOn,
+        Errno::ECONNABORTED | Errno::EINTR | Errno::EPROTO => Verdict::GoOn,
         Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM => Verdict::BackOff,
+        // A security module forbids it, for now: it is asked before the connection leaves the queue.
+        Errno::EPERM | Errno::EACCES => Verdict::BackOff,
         // It may be the client's doing, or the socket may not listen: a pause keeps the second case from spinning.
         Errno::EINVAL if einval_blames_the_client => Verdict::BackOff,
         _ => Verdict::Stop,
@@ -232,15 +234,17 @@ mod tests {
     #[test]
     fn errors_are_sorted_by_who_can_mend_them() {
         let sorted = |errno: Errno, blames| verdict(&errno.into(), blames);
-        for errno in [
-            Errno::ECONNABORTED,
-            Errno::EINTR,
-            Errno::EPROTO,
-            Errno::EPERM,
-        ] {
+        for errno in [Errno::ECONNABORTED, Errno::EINTR, Errno::EPROTO] {
             assert_eq!(sorted(errno, false), Verdict::GoOn, "{errno}");
         }
-        for errno in [Errno::EMFILE, Errno::ENFILE, Errno::ENOBUFS, Errno::ENOMEM] {
+        for errno in [
+            Errno::EMFILE,
+            Errno::ENFILE,
+            Errno::ENOBUFS,
+            Errno::ENOMEM,
+            Errno::EPERM,
+            Errno::EACCES,
+        ] {
             assert_eq!(sorted(errno, false), Verdict::BackOff, "{errno}");
         }
         for errno in [

@@ -11,6 +11,7 @@ use nix::fcntl::{Flock, FlockArg};
 use nix::sys::socket::{Backlog, listen};
 use nix::sys::stat::{FchmodatFlags, FileStat, Mode, SFlag, fchmod, fchmodat, fstat, lstat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
+use tracing::debug;
 
 use super::directory::{Directory, DirectoryError, kind, open_private_file};
 use super::raise_buffers;
@@ -204,7 +205,7 @@ impl Lock {
             };
             // Removed between open and lock: the next daemon would lock another file, so do as it does.
             if lock.is_in(directory, path) {
-                lock.sign().map_err(fail)?;
+                lock.sign();
                 return Ok(lock);
             }
         }
@@ -218,11 +219,17 @@ impl Lock {
             .is_some_and(|(there, ours)| FileId::of(&there) == FileId::of(&ours))
     }
 
-    /// Leaves our pid for the error message of the next one.
-    fn sign(&self) -> io::Result<()> {
+    /// Leaves our pid for the error message of the next one. A full disk must not keep a daemon away.
+    fn sign(&self) {
         let mut file = &*self.file;
-        file.set_len(0)?;
-        file.write_all(format!("{}\n", std::process::id()).as_bytes())
+        let line = format!("{}\n", std::process::id());
+        let signed = file
+            .set_len(0)
+            .and_then(|()| file.write_all(line.as_bytes()));
+        if let Err(error) = signed {
+            let error: &dyn std::error::Error = &error;
+            debug!(error, "the lock does not name its holder");
+        }
     }
 
     fn name(path: &SocketPath) -> OsString {
