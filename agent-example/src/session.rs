@@ -1,8 +1,10 @@
 //! One agent's life: connect, register, follow, until told to stop or the daemon is gone.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use daemon_example::checks::Check;
 use daemon_example::cli::{self, Failure};
 use daemon_example::events::{Event, Now, Outlet};
 use daemon_example::proto::{self, change, delta, finding};
@@ -17,31 +19,19 @@ use crate::tally::Tally;
 /// Lives until a signal or a failure.
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let outlet = arguments.output.start();
-    let signal = cli::stop_signal()?;
-    let trusted = arguments
-        .trust_uid
-        .map_or_else(Policy::root, |uid| Policy::root().or(Policy::user(uid)));
+    let mut signal = pin!(cli::stop_signal()?);
     let tally = Arc::new(Tally::default());
     let (latest, checks) = watch::channel(Vec::new());
-    let client = Client::builder(arguments.place.path()?)
-        .trust(trusted)
-        .connect_within(arguments.wait)
-        .service(proto::AgentServer::new(Checker::new(
-            Arc::clone(&tally),
-            latest,
-        )))
-        .connect()
-        .await
-        .map_err(|error| Failure::ipc("cannot reach the daemon", error))?;
+    let joined = tokio::select! {
+        () = &mut signal => None,
+        joined = join(&arguments, &tally, latest) => Some(joined?),
+    };
+    let Some((client, registered)) = joined else {
+        outlet.tell(&Event::AgentEnds(tally.totals()));
+        return Ok(());
+    };
     let stream = proto::DriftClient::new(client.clone());
     let drift = proto::DriftClient::new(client.with_deadline(arguments.deadline));
-    let request = proto::RegisterRequest {
-        name: arguments.name.clone(),
-    };
-    let registered = tally
-        .call(drift.register(request).into_future())
-        .await
-        .map_err(|error| Failure::ipc("cannot register", error))?;
     tally.count(|totals| totals.uid = registered.uid);
     tracing::info!(
         uid = registered.uid,
@@ -71,6 +61,34 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     };
     outlet.tell(&Event::AgentEnds(tally.totals()));
     ended
+}
+
+/// Connects, and makes itself known.
+async fn join(
+    arguments: &Arguments,
+    tally: &Arc<Tally>,
+    latest: watch::Sender<Vec<Check>>,
+) -> Result<(Client, proto::Registered), Failure> {
+    let trusted = arguments
+        .trust_uid
+        .map_or_else(Policy::root, |uid| Policy::root().or(Policy::user(uid)));
+    let checker = Checker::new(Arc::clone(tally), latest);
+    let client = Client::builder(arguments.place.path()?)
+        .trust(trusted)
+        .connect_within(arguments.wait)
+        .service(proto::AgentServer::new(checker))
+        .connect()
+        .await
+        .map_err(|error| Failure::ipc("cannot reach the daemon", error))?;
+    let request = proto::RegisterRequest {
+        name: arguments.name.clone(),
+    };
+    let drift = proto::DriftClient::new(client.clone().with_deadline(arguments.deadline));
+    let registered = tally
+        .call(drift.register(request).into_future())
+        .await
+        .map_err(|error| Failure::ipc("cannot register", error))?;
+    Ok((client, registered))
 }
 
 /// What the parts of a session share.

@@ -1,5 +1,6 @@
 //! The service that agents call.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use ipc::{Call, Receiver, Sender, Status};
@@ -66,6 +67,10 @@ impl proto::Drift for Daemon {
         let results = results
             .collect::<Result<Vec<_>, _>>()
             .map_err(|malformed| Status::invalid_argument(malformed.to_string()))?;
+        let mut names = HashSet::new();
+        if !results.iter().all(|(name, _)| names.insert(name)) {
+            return Err(Status::invalid_argument("a report has one result a check"));
+        }
         if !self.desk.is_new_report(uid, &report.id) {
             return Ok(proto::Receipt { repeat: true });
         }
@@ -181,6 +186,7 @@ const ID_LIMIT: usize = 128;
 
 #[cfg(test)]
 mod tests {
+    use ipc::Code;
     use ipc::testing::{End, Split, pair};
 
     use super::*;
@@ -207,5 +213,30 @@ mod tests {
         let told = error.status().unwrap().message();
         let reason = "cannot read /no/such/drift.toml: No such file or directory (os error 2)";
         assert_eq!(told, reason);
+    }
+    #[tokio::test]
+    async fn a_report_with_two_results_for_a_check_is_refused_as_a_whole() {
+        let source = Source {
+            path: "/no/such/drift.toml".into(),
+            interval: None,
+        };
+        let text = "[[check]]\nname = 'a'\nscope = 'user'\nprocess.name = 'a'";
+        let config = Config::parse(text, &source.path).unwrap();
+        let desk = Arc::new(Desk::new(source, config));
+        let daemon = Daemon::new(Arc::clone(&desk), Arc::default(), CancellationToken::new());
+        let far = End::new().service(proto::DriftServer::new(daemon));
+        let (near, _far) = pair(End::new(), far, Split::Whole).await.unwrap();
+        let drift = proto::DriftClient::new(near);
+        let result = || proto::CheckResult::from(("a".to_owned(), Finding::Holds));
+        let mut report = proto::ReportRequest {
+            id: "1".to_owned(),
+            results: vec![result(), result()],
+        };
+        let error = drift.report(report.clone()).await.unwrap_err();
+        assert_eq!(error.code(), Code::InvalidArgument);
+        assert_eq!(desk.totals().checks, 0);
+        report.results.pop();
+        drift.report(report).await.unwrap();
+        assert_eq!((desk.totals().checks, desk.totals().reports), (1, 1));
     }
 }

@@ -16,6 +16,7 @@ use daemon_example::desk::{Desk, Source};
 use daemon_example::events::Event;
 use daemon_example::{proto, rounds};
 use ipc::{Policy, Server};
+use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
 /// Watch this machine for drift from what a file asserts
@@ -43,10 +44,18 @@ struct Arguments {
     output: Output,
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    cli::end("daemon-example", run(arguments).await)
+    let ended = match Runtime::new() {
+        Ok(runtime) => {
+            let ended = runtime.block_on(run(arguments));
+            // Without waiting for checks in file systems that do not answer.
+            runtime.shutdown_background();
+            ended
+        }
+        Err(source) => Err(Failure::io("cannot start", source)),
+    };
+    cli::end("daemon-example", ended)
 }
 
 async fn run(arguments: Arguments) -> Result<(), Failure> {
@@ -103,7 +112,13 @@ async fn serve(arguments: Arguments, source: Source, config: Config) -> Result<(
         stop.cancel();
     };
     let rounds = rounds::run(Arc::clone(&desk), agents, stop.clone());
-    let (served, ()) = tokio::join!(server.serve_until(until), rounds);
+    let serving = async {
+        let served = server.serve_until(until).await;
+        // Also where that failed.
+        stop.cancel();
+        served
+    };
+    let (served, ()) = tokio::join!(serving, rounds);
     outlet.tell(&Event::DaemonEnds(desk.totals()));
     served.map_err(|error| Failure::ipc("cannot go on serving", error))
 }

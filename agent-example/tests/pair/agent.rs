@@ -1,9 +1,11 @@
 //! How an agent ends that has no daemon to work for, and that it goes on where it has one.
 
 use std::io::{BufRead, BufReader};
+use std::os::unix::net::UnixListener;
 use std::process::{Child, Command, Stdio};
 
-use nix::unistd::geteuid;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, geteuid};
 
 use crate::programs::{AGENT, Stand, USER, complaint};
 
@@ -22,6 +24,21 @@ fn an_agent_without_a_daemon_says_so_in_one_line() {
         complaint.contains("is daemon-example running"),
         "{complaint}"
     );
+}
+
+#[test]
+fn an_agent_told_to_stop_does_not_wait_for_a_daemon_that_says_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().canonicalize().unwrap().join("mute.sock");
+    let mute = UnixListener::bind(&socket).unwrap();
+    let mut agent = Command::new(AGENT);
+    agent.arg("--socket").arg(&socket).args(["--log", "off"]);
+    let agent = agent.stdout(Stdio::piped()).spawn().unwrap();
+    let _connected = mute.accept().unwrap();
+    let pid = Pid::from_raw(agent.id().try_into().unwrap());
+    kill(pid, Signal::SIGTERM).unwrap();
+    let output = agent.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
 }
 
 #[test]

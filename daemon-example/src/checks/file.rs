@@ -9,6 +9,7 @@ use std::str::FromStr;
 use nix::fcntl::OFlag;
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 use sha2::{Digest, Sha256};
+use tokio_util::sync::CancellationToken;
 
 use super::{Finding, Runner};
 
@@ -29,13 +30,16 @@ pub struct File {
 impl File {
     pub(super) async fn run(&self, runner: &Runner) -> Finding {
         let (file, runner) = (self.clone(), runner.clone());
-        match tokio::task::spawn_blocking(move || file.look(&runner)).await {
+        let dropped = CancellationToken::new();
+        let _guard = dropped.clone().drop_guard();
+        match tokio::task::spawn_blocking(move || file.look(&runner, &dropped)).await {
             Ok(finding) => finding,
             Err(error) => Finding::Unchecked(error.to_string()),
         }
     }
 
-    fn look(&self, runner: &Runner) -> Finding {
+    /// Goes on until `dropped` is cancelled, however long the file is.
+    fn look(&self, runner: &Runner, dropped: &CancellationToken) -> Finding {
         let path = runner.fill_in(&self.path);
         let meta = match std::fs::metadata(&path) {
             Ok(meta) => meta,
@@ -56,21 +60,21 @@ impl File {
             return Finding::drifted(format!("owner of {path}"), owner.uid(runner), meta.uid());
         }
         match &self.sha256 {
-            Some(expected) => compare_content(&path, expected),
+            Some(expected) => compare_content(&path, expected, dropped),
             None => Finding::Holds,
         }
     }
 }
 
-fn compare_content(path: &str, expected: &str) -> Finding {
-    match sha256(Path::new(path)) {
+fn compare_content(path: &str, expected: &str, dropped: &CancellationToken) -> Finding {
+    match sha256(Path::new(path), dropped) {
         Ok(found) if found.eq_ignore_ascii_case(expected) => Finding::Holds,
         Ok(found) => Finding::drifted(format!("sha256 of {path}"), expected, found),
         Err(error) => Finding::Unchecked(format!("{path}: {error}")),
     }
 }
 
-fn sha256(path: &Path) -> io::Result<String> {
+fn sha256(path: &Path, dropped: &CancellationToken) -> io::Result<String> {
     // Without O_NONBLOCK, a FIFO put in the file's place would hold the opener for ever.
     let nonblocking = OFlag::O_NONBLOCK.bits();
     let mut file = std::fs::File::options()
@@ -83,6 +87,9 @@ fn sha256(path: &Path) -> io::Result<String> {
     let mut hash = Sha256::new();
     let mut chunk = vec![0; CHUNK];
     loop {
+        if dropped.is_cancelled() {
+            return Err(io::Error::other("nobody waits for it any more"));
+        }
         match file.read(&mut chunk)? {
             0 => break,
             n => hash.update(&chunk[..n]),
@@ -207,7 +214,12 @@ impl<'de> Deserialize<'de> for Owner {
 #[cfg(test)]
 mod tests {
     use std::fs::Permissions;
+    use std::future::poll_fn;
     use std::os::unix::fs::PermissionsExt;
+    use std::pin::pin;
+    use std::sync::mpsc;
+    use std::task::Poll;
+    use std::time::Duration;
 
     use super::*;
 
@@ -289,6 +301,27 @@ mod tests {
             panic!()
         };
         assert!(why.ends_with("not a regular file"), "{why}");
+    }
+
+    /// In a thread of its own: a runtime waits for what it has let block, for hours here.
+    #[test]
+    fn a_long_file_is_not_read_on_when_nobody_waits_for_it() {
+        let (_dir, mut file) = fixture();
+        let long = std::fs::File::options().write(true).open(&file.path);
+        long.unwrap().set_len(1 << 40).unwrap();
+        file.sha256 = Some(ABC.to_owned());
+        let (told, tells) = mpsc::channel();
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Runtime::new().unwrap();
+            runtime.block_on(async {
+                let runner = Runner::current();
+                let mut running = pin!(file.run(&runner));
+                poll_fn(|cx| Poll::Ready(running.as_mut().poll(cx).is_pending())).await
+            });
+            drop(runtime);
+            told.send(())
+        });
+        tells.recv_timeout(Duration::from_secs(20)).unwrap();
     }
 
     const ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";

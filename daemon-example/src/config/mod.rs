@@ -255,6 +255,7 @@ mod tests {
             "`5 parsecs` is no length of time",
         ),
         ("interval = \"0s\"", 1, "longer than nothing"),
+        ("interval = \"300000000000y\"", 1, "must not exceed a year"),
         ("intervall = \"5s\"", 1, "unknown field `intervall`"),
         (
             "\n[[check]]\nname = \"a\"\n",
