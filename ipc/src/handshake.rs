@@ -149,6 +149,10 @@ async fn read_by(
     reader: &Reader,
     input: &mut BytesMut,
 ) -> Result<(), ConnectionError> {
+    // What keeps coming is read without a wait, in which the deadline would be noticed.
+    if now() >= deadline {
+        return Err(Violation::HandshakeTimeout.into());
+    }
     let read = before(deadline, read(reader, input)).await;
     read.unwrap_or_else(|| Err(Violation::HandshakeTimeout.into()))
 }
@@ -225,7 +229,8 @@ fn lost(error: io::Error) -> HandshakeError {
 #[cfg(test)]
 pub(crate) mod tests {
     use std::io::IoSlice;
-    use std::os::fd::{AsRawFd, OwnedFd};
+    use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+    use std::time::Duration;
 
     use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 
@@ -244,6 +249,21 @@ pub(crate) mod tests {
         let (_, mut out) = greeted.welcome(&local, [1; 16], [2; 16]);
         out.unsplit(turn_away(true, 17, "too slow"));
         out
+    }
+
+    #[tokio::test]
+    async fn bytes_that_keep_coming_do_not_put_the_deadline_off() {
+        // [TMO-1]
+        let (near, far) = crate::sys::socket_pair().unwrap();
+        crate::sys::send(far.as_fd(), b"more").unwrap();
+        let (reader, _writer) = open(Arc::new(near)).unwrap();
+        let mut input = BytesMut::new();
+        let late = read_by(now(), &reader, &mut input).await;
+        let timeout = ConnectionError::Violation(Violation::HandshakeTimeout);
+        assert_eq!(late.unwrap_err().to_string(), timeout.to_string());
+        let soon = end_of(now(), Duration::from_secs(20));
+        read_by(soon, &reader, &mut input).await.unwrap();
+        assert_eq!(input, "more");
     }
 
     /// Connected sockets; descriptors were sent from the second to the first, with some bytes.
