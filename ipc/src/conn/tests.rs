@@ -3,8 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that fails stops")]
 
 use std::cell::Cell;
+use std::future::poll_fn;
 use std::os::fd::AsFd as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc;
 use std::task::Wake;
 use std::time::Duration;
@@ -255,6 +257,71 @@ async fn a_hold_that_is_no_longer_shared_is_still_let_go() {
 }
 
 async fn poll_read(far: &memory::MemoryEnd, buffer: &mut bytes::BytesMut) {
-    std::future::poll_fn(|cx| far.poll_readable(cx)).await;
+    poll_fn(|cx| far.poll_readable(cx)).await;
     far.try_read(buffer, usize::MAX);
+}
+
+/// Calls for each of these ids, all given up at once if they are unary.
+fn flood(calls: u32, method: &Method) -> Vec<u8> {
+    let cancel = |id| match method.shape() {
+        Shape::Unary => frame(id, Kind::Cancel, Flags::NONE, b""),
+        _ => Vec::new(),
+    };
+    let ids = (1..=calls).map(|id| id * 2);
+    ids.flat_map(|id| [call(id, method, None), cancel(id)].concat())
+        .collect()
+}
+
+#[tokio::test]
+async fn one_way_calls_that_keep_coming_leave_others_their_turn() {
+    let ran = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&ran);
+    let (_connection, task, far) = serving(move |incoming| {
+        count.fetch_add(1, Ordering::Relaxed);
+        incoming.one_way(|_: crate::Call<()>| async {})
+    });
+    far.send(&flood(2_000, &GO[0])).unwrap();
+    let _running = start(task);
+    let (mut before, mut most) = (0, 0);
+    let mut other = JoinSet::new();
+    other.spawn(poll_fn(move |cx| {
+        let now = ran.load(Ordering::Relaxed);
+        most = most.max(now - before);
+        before = now;
+        if now == 2_000 {
+            return Poll::Ready(most);
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }));
+    let most = other.join_next().await.unwrap().unwrap();
+    assert!(most <= 256, "{most} in one turn");
+}
+
+#[tokio::test]
+async fn calls_that_are_given_up_at_once_do_not_pile_up() {
+    let live = Arc::new(());
+    let held = Arc::clone(&live);
+    let most = Arc::new(AtomicU32::new(0));
+    let (seen, ran) = (Arc::clone(&most), Arc::new(AtomicU32::new(0)));
+    let count = Arc::clone(&ran);
+    let (_connection, task, far) = serving(move |incoming| {
+        let held = Arc::clone(&held);
+        seen.fetch_max(
+            u32::try_from(Arc::strong_count(&held)).unwrap(),
+            Ordering::Relaxed,
+        );
+        count.fetch_add(1, Ordering::Relaxed);
+        incoming.unary(|_: crate::Call<()>| async move {
+            let _held = held;
+            std::future::pending::<Result<(), crate::Status>>().await
+        })
+    });
+    far.send(&flood(2_000, &GO[1])).unwrap();
+    let _running = start(task);
+    while ran.load(Ordering::Relaxed) < 2_000 {
+        tokio::task::yield_now().await;
+    }
+    let most = most.load(Ordering::Relaxed);
+    assert!(most <= 2 * 256, "{most} at once");
 }

@@ -5,11 +5,10 @@
 
 #[cfg(test)]
 mod tests;
+mod timing;
 mod yields;
 
-use std::future::Future as _;
 use std::future::poll_fn;
-use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -40,6 +39,10 @@ pub(crate) struct Task {
     timer: Option<Timer>,
     /// A flush was asked for, and the others have had their turn to add to it.
     yielded: bool,
+    /// Calls that were run since the others had their turn.
+    turn: u32,
+    /// More of them may wait for the next turn; whether the others have had theirs.
+    behind: Option<bool>,
     /// The last look at the core found nothing to do and the waker in its place.
     settled: bool,
     yields: Yield,
@@ -49,6 +52,7 @@ pub(crate) struct Task {
 
 /// Why the task woke up.
 enum Wake {
+    Input,
     Read(std::io::Result<Read>),
     Writable,
     Flush,
@@ -66,6 +70,8 @@ impl Task {
             writable: None,
             timer: None,
             yielded: false,
+            turn: 0,
+            behind: None,
             settled: false,
             yields: Yield::here(),
             wakes: Wakes::default(),
@@ -129,7 +135,8 @@ impl Task {
             return reason;
         }
         loop {
-            let step = match poll_fn(|cx| self.poll_wake(cx)).await {
+            let step = match poll_fn(|cx| self.poll_next(cx)).await {
+                Wake::Input => self.take_input(),
                 Wake::Read(read) => self.on_read(read),
                 Wake::Writable | Wake::Flush => self.flush(),
                 Wake::Timer => self.on_timer(),
@@ -140,7 +147,23 @@ impl Task {
         }
     }
 
+    /// Whoever waits lets the others have their turn.
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Wake> {
+        let wake = self.poll_wake(cx);
+        if wake.is_pending() {
+            self.turn = 0;
+        }
+        wake
+    }
+
     fn poll_wake(&mut self, cx: &mut Context<'_>) -> Poll<Wake> {
+        if let Some(yielded) = &mut self.behind {
+            if std::mem::replace(yielded, true) {
+                return Poll::Ready(Wake::Input);
+            }
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         if let Poll::Ready(read) = self.input.poll_read(&self.reader, cx) {
             return Poll::Ready(Wake::Read(read));
         }
@@ -211,38 +234,6 @@ impl Task {
         Poll::Pending
     }
 
-    /// What the one timer of the connection is set to: one that fires too early costs a look
-    /// at the clock, one that is moved for each call would cost every call.
-    fn arm(&self, due: Option<Instant>) -> Option<Instant> {
-        match (self.timer_at(), due) {
-            (Some(set), Some(due)) => Some(set.min(due)),
-            (set, due) => set.or(due),
-        }
-    }
-
-    fn poll_timer(&mut self, armed: Option<Instant>, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(armed) = armed else {
-            self.timer = None;
-            return Poll::Pending;
-        };
-        if self.timer_at() == Some(armed) {
-            // It has this task's waker already; most calls end here.
-            return Poll::Pending;
-        }
-        let timer = self.timer.get_or_insert_with(|| Timer::new(armed));
-        if timer.at() != armed {
-            timer.reset(armed);
-        }
-        Pin::new(timer).poll(cx)
-    }
-
-    /// When the timer will fire; `None` if it has, or soon will have. It says nothing of that
-    /// itself to a task that was woken by something else, and does not say it twice.
-    fn timer_at(&self) -> Option<Instant> {
-        let at = self.timer.as_ref()?.at();
-        (at > now()).then_some(at)
-    }
-
     fn on_read(&mut self, read: std::io::Result<Read>) -> Result<(), ConnectionError> {
         match read? {
             Read::More | Read::Drained | Read::Empty => {
@@ -274,6 +265,9 @@ impl Task {
         }
         core.batching = true;
         let taken = loop {
+            if self.turn == TURN {
+                break Ok(());
+            }
             match events::take(
                 &mut core,
                 &mut self.input.bytes,
@@ -285,11 +279,13 @@ impl Task {
                     drop(core);
                     connection.dispatch.run(connection, arrived);
                     core = connection.lock();
+                    self.turn += 1;
                 }
                 other => break other.map(drop),
             }
         };
         core.batching = false;
+        self.behind = (self.turn == TURN).then_some(false);
         if core.engine.is_filling() {
             self.input.target = core.engine.take_target();
         }
@@ -392,5 +388,8 @@ impl Connection {
     }
 }
 
+/// Calls that are run before others have their turn: the peer may send more than there is memory or
+/// time for, as one-way or cancelled at once.
+const TURN: u32 = 256;
 /// Input in bytes from which on a large message is likely.
 const LENDING: usize = 16_384;
