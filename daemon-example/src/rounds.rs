@@ -84,18 +84,20 @@ async fn ask(desk: &Desk, agent: &Agent) -> Result<(), ipc::Error> {
     if checks.is_empty() {
         return Ok(());
     }
-    let most = checks.len();
+    let mut left = checks.len();
     let request = proto::RunChecksRequest { checks };
     let mut results = agent
         .client
         .run_checks(request)
         .deadline(ROUND_LIMIT)
         .await?;
-    // What is more than was asked for is not read.
-    for _ in 0..most {
-        let Some(result) = results.recv().await? else {
-            break;
-        };
+    // To the end, or the agent would be told that its answer is not wanted.
+    while let Some(result) = results.recv().await? {
+        if left == 0 {
+            // More than was asked for.
+            return Ok(());
+        }
+        left -= 1;
         match result.try_into() {
             Ok((name, finding)) => desk.observe(
                 Subject {
