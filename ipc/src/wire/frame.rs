@@ -170,12 +170,27 @@ pub(crate) fn put_with(
     let start = out.len();
     put_header(out, head, expected);
     let body = out.len();
-    write(out);
+    let mut frame = Unfinished { out, keep: start };
+    write(frame.out);
+    let Unfinished { out, keep } = &mut frame;
     let written = out.len().saturating_sub(body);
     if written != expected {
         let len = u32::try_from(written).unwrap_or(u32::MAX);
         if let Some(field) = out.get_mut(start..start.saturating_add(4)) {
             field.copy_from_slice(&len.to_le_bytes());
         }
+    }
+    *keep = out.len();
+}
+
+/// A frame that is taken back if the message panics while it is written.
+struct Unfinished<'a> {
+    out: &'a mut BytesMut,
+    keep: usize,
+}
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        self.out.truncate(self.keep);
     }
 }

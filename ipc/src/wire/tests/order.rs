@@ -1,5 +1,8 @@
 //! What is written when.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::super::body::Encode;
 use super::super::call::CallId;
 use super::super::commands::OpenError;
 use super::*;
@@ -186,4 +189,40 @@ fn flags_without_a_meaning_are_sent_as_zero() {
         assert_eq!(raw.header.flags.to_byte(), known, "{:?}", raw.header);
         assert_eq!(raw.header.descriptors, 0);
     }
+}
+
+/// A message that panics when half of it is written.
+struct Bomb;
+
+impl Encode for Bomb {
+    fn size(&self) -> usize {
+        100
+    }
+
+    fn write(&self, out: &mut BytesMut) {
+        out.extend_from_slice(&[7; 50]);
+        panic!("asked to panic");
+    }
+
+    fn write_parts(&self, out: &mut BytesMut, _: &mut dyn FnMut(&mut BytesMut)) -> Bytes {
+        self.write(out);
+        Bytes::new()
+    }
+}
+
+#[test]
+fn a_message_that_panics_leaves_no_part_of_a_frame() {
+    let mut rig = Rig::connecting();
+    rig.open(Some(8), true);
+    let bomb = || Some(Body::Write(Bomb.size(), &Bomb));
+    let opened = catch_unwind(AssertUnwindSafe(|| {
+        let bomb = Open {
+            body: bomb(),
+            ..open(None, true)
+        };
+        rig.engine.open(bomb)
+    }));
+    assert!(opened.is_err());
+    rig.open(Some(8), true);
+    assert_eq!(names(&rig.says()), ["call 1 end", "call 5 end"]);
 }
