@@ -51,8 +51,14 @@ impl<T: Default> Engine<T> {
             }
             Frame::Pong(Ping { opaque }) => return Ok(Some(Event::Pong(opaque))),
             Frame::GoAway(away) => {
-                self.peer_going_away = Some(away.last_call);
-                return Ok(Some(Event::GoAway(away)));
+                let before = self.peer_going_away;
+                let sooner = before.is_none_or(|before| away.last_call < before);
+                if sooner {
+                    self.peer_going_away = Some(away.last_call);
+                }
+                if sooner || away.code != 0 {
+                    return Ok(Some(Event::GoAway(away)));
+                }
             }
             Frame::Unknown => {}
             Frame::Hello(_) | Frame::Welcome(_) | Frame::Confirm(_) => {

@@ -345,3 +345,20 @@ fn a_peer_that_goes_away_gets_no_new_calls_but_may_call() {
     assert_eq!(rig.hear(end(1, 0)).unwrap().len(), 1);
     rig.called(call(2, true));
 }
+
+#[test]
+fn a_peer_that_goes_away_again_is_heard_if_that_says_more() {
+    // GOA-4 GOA-6
+    let mut rig = Rig::connecting();
+    for (code, last_call, says_more) in [
+        (0, 5, true),
+        (0, 5, false),
+        (0, 7, false),
+        (0, 6, false),
+        (0, 3, true),
+        (2, 9, true),
+    ] {
+        let events = rig.hear(goaway(code, last_call)).unwrap();
+        assert_eq!(!events.is_empty(), says_more, "{code} {last_call}");
+    }
+}
