@@ -190,14 +190,18 @@ impl Handling {
         if let Poll::Ready(ended) = first {
             return report(connection, method, &ended);
         }
-        if method.shape() == Shape::Unary {
-            connection.lock().enter(key);
-        }
+        let one_way = {
+            let mut core = connection.lock();
+            if method.shape() == Shape::Unary {
+                core.enter(key);
+            }
+            core.engine.is_one_way(key)
+        };
         let host = Arc::clone(connection);
         let running = async move { report(&host, method, &guarded.await) };
         let running = running.in_current_span();
         // A one-way call may outlive the connection, whose timer ends the others.
-        let alone = deadline.filter(|_| method.shape() == Shape::OneWay);
+        let alone = deadline.filter(|_| one_way);
         let task = match alone {
             Some(deadline) => {
                 let until = until(deadline, running, Arc::clone(connection), (key, id));

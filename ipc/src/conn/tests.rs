@@ -325,3 +325,24 @@ async fn calls_that_are_given_up_at_once_do_not_pile_up() {
     let most = most.load(Ordering::Relaxed);
     assert!(most <= 2 * 256, "{most} at once");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_unary_call_that_says_one_way_outlives_no_deadline() {
+    let (started, mut starts) = tokio::sync::mpsc::channel(4);
+    let (_connection, task, far) = serving(move |incoming| {
+        let started = started.clone();
+        incoming.unary(|_: crate::Call<()>| async move {
+            started.try_send(()).unwrap();
+            std::future::pending::<Result<(), crate::Status>>().await
+        })
+    });
+    let mut call = call(2, &GO[1], Some(5 * SECOND));
+    call[9] |= Flags::ONE_WAY.to_byte();
+    far.send(&call).unwrap();
+    let begun = Instant::now();
+    let running = start(task);
+    starts.recv().await.unwrap();
+    far.close();
+    assert!(matches!(ended(running).await, ConnectionError::Closed));
+    assert_eq!(begun.elapsed().as_secs(), 5);
+}
