@@ -225,6 +225,10 @@ impl Core {
         if self.engine.is_done(key) {
             return;
         }
+        if !self.is_flushed() {
+            // Its permit is free now, so what waits of it must not stay.
+            self.withdraw(&[key]);
+        }
         self.engine.cancel(key, code);
         if let Some(slot) = self.engine.user_mut(key) {
             slot.end(Ending::Cancelled, wakes);

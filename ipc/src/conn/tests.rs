@@ -346,3 +346,23 @@ async fn a_unary_call_that_says_one_way_outlives_no_deadline() {
     assert!(matches!(ended(running).await, ConnectionError::Closed));
     assert_eq!(begun.elapsed().as_secs(), 5);
 }
+
+#[tokio::test]
+async fn calls_that_are_given_up_before_they_leave_pile_up_no_output() {
+    // [CAN-1]
+    let (connection, _task, far) = connection(&peer(), 16, Arc::new(Nobody), Limits::default());
+    // More than the stream holds.
+    connection.with_output(|core| (0..6_000).for_each(|ping| core.engine.ping(ping)));
+    let before = connection.lock().engine.backlog();
+    let stays = connection.open(opening(true), true, None).unwrap();
+    let queued = connection.lock().engine.backlog();
+    for _ in 0..1_000 {
+        let key = connection.open(opening(true), true, None).unwrap();
+        assert!(connection.lock().engine.backlog() > queued);
+        connection.abandon(key, 1);
+        assert_eq!(connection.lock().engine.backlog(), queued);
+    }
+    assert!(queued > before);
+    assert!(!connection.lock().engine.is_done(stays));
+    drop(far);
+}
