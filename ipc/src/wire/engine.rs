@@ -82,6 +82,8 @@ pub struct Engine<T> {
     decoder: Decoder,
     pub(crate) filling: Option<Filling>,
     frame_due: Option<Instant>,
+    /// The unfinished frame was given its time a second time.
+    frame_excused: bool,
     pub(crate) assembly: Assembly,
     pub(crate) spare: Option<BytesMut>,
 }
@@ -104,6 +106,7 @@ impl<T: Default> Engine<T> {
             decoder: Decoder::new(limits.max_frame),
             filling: None,
             frame_due: None,
+            frame_excused: false,
             assembly: Assembly::new(limits.max_assembling),
             spare: None,
         }
@@ -136,6 +139,7 @@ impl<T: Default> Engine<T> {
             self.frame_due = None;
         } else if self.frame_due.is_none() {
             self.frame_due = now.checked_add(self.ours.frame);
+            self.frame_excused = false;
         }
         Ok(None)
     }
@@ -170,16 +174,22 @@ impl<T: Default> Engine<T> {
         }
     }
 
-    /// Checks the time; calls past their deadline come out of [`Self::poll_expired`].
+    /// Checks the time; calls past their deadline come out of [`Self::poll_expired`]. `fed` says
+    /// whether the last look at the socket found something: then its owner may have been kept from
+    /// reading, and the frame has as much time again, once.
     ///
     /// # Errors
     ///
     /// [`Violation::FrameTimeout`] if a frame was begun too long ago.
-    pub fn handle_timeout(&self, now: Instant) -> Result<(), Violation> {
-        match self.frame_due {
-            Some(due) if due <= now => Err(Violation::FrameTimeout),
-            _ => Ok(()),
+    pub fn handle_timeout(&mut self, now: Instant, fed: bool) -> Result<(), Violation> {
+        if self.frame_due.is_none_or(|due| due > now) {
+            return Ok(());
         }
+        if !fed || std::mem::replace(&mut self.frame_excused, true) {
+            return Err(Violation::FrameTimeout);
+        }
+        self.frame_due = now.checked_add(self.ours.frame);
+        Ok(())
     }
 
     /// Leaves time in which nobody read out of the count: the peer is not to blame for it.

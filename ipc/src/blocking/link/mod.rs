@@ -264,7 +264,8 @@ impl Link {
     ) -> Result<(), ConnectionError> {
         sys::poll(self.socket.as_fd(), interest, timeout)?;
         self.input.reserve(READ);
-        match receive(&self.socket, &mut self.input, self.refuses)? {
+        let read = receive(&self.socket, &mut self.input, self.refuses)?;
+        match read {
             Read::Eof => {
                 self.core.engine.handle_eof(&self.input)?;
                 return Err(ConnectionError::Closed);
@@ -282,7 +283,7 @@ impl Link {
         }
         // There may have been room all the while that nobody looked.
         self.push(&mut wakes);
-        self.expire(now)?;
+        self.expire(now, read != Read::Empty)?;
         self.push(&mut wakes);
         self.core.verdict()
     }
@@ -296,8 +297,8 @@ impl Link {
         self.core.flush(wakes)
     }
 
-    fn expire(&mut self, now: Instant) -> Result<(), ConnectionError> {
-        self.core.engine.handle_timeout(now)?;
+    fn expire(&mut self, now: Instant, fed: bool) -> Result<(), ConnectionError> {
+        self.core.engine.handle_timeout(now, fed)?;
         let blocked = self
             .core
             .blocked

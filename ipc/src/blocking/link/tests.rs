@@ -168,10 +168,10 @@ async fn a_write_that_was_given_up_is_not_held_against_the_peer() {
     link.core.engine.open(open).unwrap();
     assert_eq!(link.write(), Flushed::Blocked);
     tokio::time::advance(second).await;
-    link.expire(now()).unwrap();
+    link.expire(now(), false).unwrap();
     assert_eq!(link.write(), Flushed::All);
     tokio::time::advance(link.limits.write * 2).await;
-    link.expire(now()).unwrap();
+    link.expire(now(), false).unwrap();
 }
 
 /// What the peer has been sent, if the end has come behind it.

@@ -10,7 +10,6 @@ mod yields;
 
 use std::future::poll_fn;
 use std::task::{Context, Poll};
-use std::time::Instant;
 
 use bytes::BytesMut;
 use tokio::time::timeout_at;
@@ -18,7 +17,7 @@ use tracing::debug;
 
 use self::yields::Yield;
 use super::busy::BusyPoll;
-use super::core::{Core, Flushed};
+use super::core::Flushed;
 use super::input::Input;
 use super::io::{Read, Reader, Writable};
 use super::{Connection, Wakes, events, register};
@@ -310,7 +309,11 @@ impl Task {
         self.settled = !core.wanted && core.task.is_some() && in_time && !fired;
         drop(core);
         self.after(flushed, ended)?;
-        if due { self.on_timer() } else { Ok(()) }
+        if due {
+            self.check_time(now, true)
+        } else {
+            Ok(())
+        }
     }
 
     /// Writes what waits; asks to be woken when there is room for the rest.
@@ -342,28 +345,6 @@ impl Task {
         }
         Ok(())
     }
-
-    fn on_timer(&mut self) -> Result<(), ConnectionError> {
-        let now = now();
-        let rests = self.input.rest(now);
-        let wakes = &mut self.wakes;
-        let mut core = self.connection.lock();
-        if rests {
-            core.rest();
-        }
-        core.engine.handle_timeout(now)?;
-        if core.drained_by.is_some_and(|at| at <= now) {
-            core.over.get_or_insert(ConnectionError::Shutdown);
-        }
-        if core.blocked.is_some_and(|since| {
-            now.saturating_duration_since(since) >= self.connection.limits.write
-        }) {
-            return Err(Violation::WriteTimeout.into());
-        }
-        events::expire(&mut core, now, wakes);
-        drop(core);
-        self.flush()
-    }
 }
 
 /// Also when its runtime ends or a service panics: nobody may wait for a connection that has
@@ -371,20 +352,6 @@ impl Task {
 impl Drop for Task {
     fn drop(&mut self) {
         self.finish(&ConnectionError::Shutdown);
-    }
-}
-
-impl Connection {
-    /// When the task must look at the clock again.
-    fn next_deadline(&self, core: &Core) -> Option<Instant> {
-        let calls = core.engine.poll_deadline();
-        if core.blocked.is_none() && core.drained_by.is_none() {
-            return calls;
-        }
-        let write = core.blocked;
-        let write = write.and_then(|since| since.checked_add(self.limits.write));
-        let each = [calls, write, core.drained_by];
-        each.into_iter().flatten().min()
     }
 }
 

@@ -180,3 +180,78 @@ async fn the_others_go_first_only_where_there_is_something_to_write() {
     assert!(task.poll_wake(&mut cx).is_pending());
     assert!(flush(task.poll_wake(&mut cx)));
 }
+
+/// Polls the task once.
+async fn started(task: &mut Task) {
+    let mut serving = pin!(task.serve());
+    let waits = poll_fn(|cx| Poll::Ready(serving.as_mut().poll(cx).is_pending())).await;
+    assert!(waits);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_frame_that_waited_in_the_socket_is_not_late() {
+    // [TMO-2]
+    let limits = Limits::default();
+    for timer_first in [false, true] {
+        let (_connection, mut task, far) = connection(&peer(), 0, Arc::new(Nobody), limits);
+        let noise = frame(0, Kind::Unknown(99), Flags::NONE, &[0; 130_000]);
+        let ping = frame(0, Kind::Ping, Flags::NONE, b"");
+        let (begun, rest) = noise.split_at(10_000);
+        far.send(begun).unwrap();
+        started(&mut task).await;
+        // More than the stream holds, so that it is not all there when it is looked for.
+        let sent = far.send(rest).unwrap();
+        tokio::time::advance(limits.frame + SECOND).await;
+        if timer_first {
+            task.on_timer().unwrap();
+        }
+        started(&mut task).await;
+        far.send(&[&rest[sent..], &ping].concat()).unwrap();
+        let busy = timeout(SECOND, task.serve()).await;
+        assert!(busy.is_err(), "{busy:?}");
+        let mut said = BytesMut::with_capacity(64);
+        assert_eq!(far.try_read(&mut said, 64), Read::Drained);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_frame_that_does_not_come_is_late_in_time() {
+    // [TMO-2]
+    let limits = Limits::default();
+    let (_connection, mut task, far) = connection(&peer(), 0, Arc::new(Nobody), limits);
+    far.send(&frame(0, Kind::Ping, Flags::NONE, b"")[..3])
+        .unwrap();
+    let begun = now();
+    let ended = task.serve().await;
+    let late = matches!(ended, ConnectionError::Violation(Violation::FrameTimeout));
+    assert!(late, "{ended:?}");
+    assert_eq!((now() - begun).as_secs(), limits.frame.as_secs());
+}
+
+#[tokio::test(start_paused = true)]
+async fn room_that_nobody_looked_for_is_not_held_against_the_peer() {
+    // [TMO-3]
+    let limits = Limits::default();
+    let (connection, mut task, far) = connection(&peer(), 0, Arc::new(Nobody), limits);
+    started(&mut task).await;
+    // More than the stream holds.
+    ping(&connection, 6_000);
+    started(&mut task).await;
+    assert!(connection.lock().blocked.is_some());
+    tokio::time::advance(limits.write + SECOND).await;
+    let mut taken = BytesMut::with_capacity(1 << 20);
+    far.try_read(&mut taken, usize::MAX);
+    task.on_timer().unwrap();
+    far.try_read(&mut taken, usize::MAX);
+    assert!(connection.lock().is_flushed());
+    // If there is none, it is.
+    ping(&connection, 6_000);
+    started(&mut task).await;
+    tokio::time::advance(limits.write).await;
+    let late = task.on_timer();
+    let violation = matches!(
+        late,
+        Err(ConnectionError::Violation(Violation::WriteTimeout))
+    );
+    assert!(violation, "{late:?}");
+}

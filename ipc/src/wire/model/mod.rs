@@ -204,7 +204,7 @@ impl Model {
         for side in [Side::Connecting, Side::Accepting] {
             let (peer, other) = self.sides(side);
             peer.expire(other, now);
-            peer.engine.handle_timeout(now)?;
+            peer.engine.handle_timeout(now, false)?;
         }
         Ok(())
     }

@@ -139,5 +139,6 @@ fn the_end_and_a_pause_inside_such_a_chunk_are_told() {
     assert!(rig.input.is_empty());
     assert_eq!(rig.engine.handle_eof(&rig.input), Err(Violation::Truncated));
     let due = rig.engine.poll_deadline().unwrap();
-    assert_eq!(rig.engine.handle_timeout(due), Err(Violation::FrameTimeout));
+    let late = rig.engine.handle_timeout(due, false);
+    assert_eq!(late, Err(Violation::FrameTimeout));
 }

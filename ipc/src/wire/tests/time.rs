@@ -129,13 +129,33 @@ fn a_frame_must_be_complete_in_time() {
         Some(due),
         "more bytes buy no time"
     );
-    assert_eq!(rig.engine.handle_timeout(due - second(1)), Ok(()));
-    assert_eq!(rig.engine.handle_timeout(due), Err(Violation::FrameTimeout));
+    assert_eq!(rig.engine.handle_timeout(due - second(1), false), Ok(()));
+    let late = rig.engine.handle_timeout(due, false);
+    assert_eq!(late, Err(Violation::FrameTimeout));
     rig.hear(&frame[3..]).unwrap();
-    assert_eq!(rig.engine.handle_timeout(due), Ok(()));
+    assert_eq!(rig.engine.handle_timeout(due, false), Ok(()));
     // The next frame has its own time.
     rig.hear(&call(3, true)[..4]).unwrap();
     assert_eq!(rig.engine.poll_deadline(), Some(rig.now + second(10)));
+}
+
+#[test]
+fn a_frame_that_waited_to_be_read_has_as_much_time_again_once() {
+    // TMO-2
+    let mut rig = Rig::accepting();
+    for id in [1, 3] {
+        let frame = call(id, true);
+        rig.hear(&frame[..1]).unwrap();
+        rig.now += second(10);
+        rig.hear(&frame[1..2]).unwrap();
+        assert_eq!(rig.engine.handle_timeout(rig.now, true), Ok(()));
+        let due = rig.now + second(10);
+        assert_eq!(rig.engine.poll_deadline(), Some(due));
+        rig.hear(&frame[2..3]).unwrap();
+        let late = rig.engine.handle_timeout(due, true);
+        assert_eq!(late, Err(Violation::FrameTimeout), "more bytes buy no time");
+        rig.hear(&frame[3..]).unwrap();
+    }
 }
 
 #[test]
@@ -148,8 +168,9 @@ fn time_in_which_nobody_read_is_not_the_peers() {
     rig.engine.handle_absence(second(60));
     let due = rig.now + second(70);
     assert_eq!(rig.engine.poll_deadline(), Some(due));
-    assert_eq!(rig.engine.handle_timeout(due - second(1)), Ok(()));
-    assert_eq!(rig.engine.handle_timeout(due), Err(Violation::FrameTimeout));
+    assert_eq!(rig.engine.handle_timeout(due - second(1), false), Ok(()));
+    let late = rig.engine.handle_timeout(due, false);
+    assert_eq!(late, Err(Violation::FrameTimeout));
     rig.engine.handle_absence(Duration::MAX);
     assert_eq!(rig.engine.poll_deadline(), None, "too far to be counted");
 }
