@@ -38,7 +38,7 @@ pub(crate) struct Task {
     timer: Option<Timer>,
     /// A flush was asked for, and the others have had their turn to add to it.
     yielded: bool,
-    /// Calls that were run since the others had their turn.
+    /// Calls that were run since the others had their turn, and input that was taken up, in [`BYTES`].
     turn: u32,
     /// More of them may wait for the next turn; whether the others have had theirs.
     behind: Option<bool>,
@@ -263,8 +263,9 @@ impl Task {
             core.engine.put_target(target);
         }
         core.batching = true;
+        let before = self.input.bytes.len();
         let taken = loop {
-            if self.turn == TURN {
+            if self.turn >= TURN {
                 break Ok(());
             }
             match events::take(
@@ -284,7 +285,9 @@ impl Task {
             }
         };
         core.batching = false;
-        self.behind = (self.turn == TURN).then_some(false);
+        let bytes = before.saturating_sub(self.input.bytes.len());
+        self.turn += u32::try_from(bytes / BYTES).unwrap_or(TURN);
+        self.behind = (self.turn >= TURN).then_some(false);
         if core.engine.is_filling() {
             self.input.target = core.engine.take_target();
         }
@@ -358,5 +361,7 @@ impl Drop for Task {
 /// Calls that are run before others have their turn: the peer may send more than there is memory or
 /// time for, as one-way or cancelled at once.
 const TURN: u32 = 256;
+/// Input that counts as a call: what is in it may be many frames that are none.
+const BYTES: usize = 4_096;
 /// Input in bytes from which on a large message is likely.
 const LENDING: usize = 16_384;

@@ -255,3 +255,16 @@ async fn room_that_nobody_looked_for_is_not_held_against_the_peer() {
     );
     assert!(violation, "{late:?}");
 }
+
+#[tokio::test]
+async fn frames_that_are_no_calls_leave_others_their_turn() {
+    let (_connection, mut task, far) = connection(&peer(), 0, Arc::new(Nobody), Limits::default());
+    let noise = frame(0, Kind::Unknown(99), Flags::NONE, b"");
+    task.input.bytes = BytesMut::from(&noise.repeat(100_000)[..]);
+    far.send(&frame(0, Kind::Ping, Flags::NONE, b"")).unwrap();
+    let mut said = BytesMut::with_capacity(64);
+    started(&mut task).await;
+    assert_eq!(far.try_read(&mut said, 64), Read::Empty);
+    started(&mut task).await;
+    assert_eq!(far.try_read(&mut said, 64), Read::Drained);
+}
