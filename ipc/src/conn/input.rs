@@ -49,6 +49,11 @@ impl Input {
     /// Reads once, without waiting.
     pub(super) fn try_read(&mut self, reader: &Reader) -> io::Result<Read> {
         if let Some(target) = &mut self.target {
+            // The next message may be as large, and is better read to where it belongs.
+            self.appetite = SMALL;
+            if self.bytes.is_empty() && self.widest > KEEP {
+                (self.bytes, self.widest) = (BytesMut::new(), 0);
+            }
             self.bytes.reserve(SMALL);
             return reader.try_fill(target, &mut self.bytes, SMALL);
         }

@@ -23,6 +23,11 @@ impl Assembly {
         }
     }
 
+    /// Whether one more message may grow, and no other waits for that.
+    pub(crate) fn has_room(&self) -> bool {
+        self.active.len() < self.limit && self.waiting.is_empty()
+    }
+
     /// Whether the message of this call may grow now; if not, it stands in line.
     pub(crate) fn enter(&mut self, key: Key) -> bool {
         if self.active.contains(&key) {

@@ -279,7 +279,7 @@ impl<T: Default> Engine<T> {
         self.spare = Some(buffer);
     }
 
-    /// Takes the lent buffer back, if it was not used.
+    /// Takes the lent buffer back, if it was not used, or one that a message has left.
     pub fn reclaim(&mut self) -> Option<BytesMut> {
         self.spare.take()
     }

@@ -38,7 +38,8 @@ impl Target {
 
 impl<T: Default> Engine<T> {
     /// Begins to take the frame at the front of `buffer` as it comes, if it is a chunk of a message
-    /// of which at least as much has come before: nothing is kept for a claim.
+    /// of which at least as much has come before, or the first of one for which a buffer was lent:
+    /// nothing is allotted for a claim.
     pub(crate) fn begin_filling(&mut self, buffer: &mut BytesMut) {
         let Some(head) = buffer.first_chunk::<HEADER_LEN>() else {
             return;
@@ -49,16 +50,23 @@ impl<T: Default> Engine<T> {
             header.flags.contains(Flags::MORE),
         );
         let plain = header.kind == Kind::Message && header.descriptors == 0 && !(end && more);
-        let id = CallId::parse(header.call).filter(|_| plain);
-        let key = id.and_then(|id| self.calls.find(id));
-        let (Some(id), Some(call)) = (id, key.and_then(|key| self.calls.get_mut(key))) else {
+        let Some(id) = CallId::parse(header.call).filter(|_| plain) else {
+            return;
+        };
+        let Some(key) = self.calls.find(id) else {
+            return;
+        };
+        let Some(call) = self.calls.get_mut(key) else {
             return;
         };
         let len = usize::try_from(header.len).unwrap_or(usize::MAX);
-        if call
-            .receive
-            .make_room(len, self.ours.max_message, &mut self.spare)
-        {
+        // One that may grow to any size may have a buffer of any size.
+        let first = more && !call.receive.is_partial() && self.assembly.has_room();
+        let (max, spare) = (self.ours.max_message, &mut self.spare);
+        if call.receive.make_room(len, first, max, spare) {
+            if first {
+                self.assembly.enter(key);
+            }
             buffer.advance(HEADER_LEN);
             self.filling = Some(Filling {
                 id,
@@ -95,7 +103,7 @@ impl<T: Default> Engine<T> {
         let Some(call) = self.calls.get_mut(key) else {
             return Ok(None);
         };
-        let whole = call.receive.filled(len, more)?;
+        let whole = call.receive.filled(len, more, &mut self.spare)?;
         self.on_part(key, whole, end)
     }
 

@@ -81,9 +81,9 @@ impl ReceiveHalf {
             },
             (partial, more) => {
                 let partial = partial.get_or_insert_default();
-                partial.grow(payload.len(), spare);
+                partial.grow(payload.len(), ROOMY, spare);
                 append(&mut partial.bytes, &payload);
-                return Ok(self.join(cost, more));
+                return Ok(self.join(cost, more, spare));
             }
         };
         self.window.hold(whole.cost);
@@ -91,23 +91,27 @@ impl ReceiveHalf {
     }
 
     /// Makes room for a chunk of the message in the making, if as much of that has come already.
+    /// The first chunk has only what `spare` has, if it is the `first` of a message that may grow.
     pub(crate) fn make_room(
         &mut self,
         len: usize,
+        first: bool,
         max_message: u32,
         spare: &mut Option<BytesMut>,
     ) -> bool {
         let max = usize::try_from(max_message).unwrap_or(usize::MAX);
-        let allowed = self.window.allows(cost(len));
-        let fits = |partial: &&mut Box<Partial>| {
-            let have = partial.bytes.len();
-            len <= have && have.saturating_add(len) <= max
+        let (have, room, roomy) = match (&self.partial, &spare) {
+            (Some(partial), _) => (partial.bytes.len(), partial.bytes.len(), ROOMY),
+            (None, Some(spare)) if first => (0, spare.capacity(), usize::MAX),
+            (None, _) => return false,
         };
-        let partial = self.partial.as_mut().filter(fits).filter(|_| allowed);
-        partial.is_some_and(|partial| {
-            partial.grow(len, spare);
-            true
-        })
+        let fits = len <= room && have.saturating_add(len) <= max;
+        if !fits || !self.window.allows(cost(len)) {
+            return false;
+        }
+        let partial = self.partial.get_or_insert_default();
+        partial.grow(len, roomy, spare);
+        true
     }
 
     /// What there is of the message in the making.
@@ -116,34 +120,44 @@ impl ReceiveHalf {
     }
 
     /// Counts a chunk that [`Self::make_room`] made room for, and that is there.
-    pub(crate) fn filled(&mut self, len: usize, more: bool) -> Result<Option<Whole>, Violation> {
+    pub(crate) fn filled(
+        &mut self,
+        len: usize,
+        more: bool,
+        spare: &mut Option<BytesMut>,
+    ) -> Result<Option<Whole>, Violation> {
         let cost = cost(len);
         self.window.arrived(cost)?;
-        Ok(self.join(cost, more))
+        Ok(self.join(cost, more, spare))
     }
 
-    /// A chunk of the message in the making is there.
-    fn join(&mut self, cost: u32, more: bool) -> Option<Whole> {
+    /// A chunk of the message in the making is there. A few bytes must not keep megabytes: a message
+    /// that fills little of its buffer leaves it to the next.
+    fn join(&mut self, cost: u32, more: bool, spare: &mut Option<BytesMut>) -> Option<Whole> {
         let partial = self.partial.as_mut()?;
         partial.cost = partial.cost.saturating_add(cost);
         if more {
             return None;
         }
-        let Partial { bytes, cost } = *self.partial.take()?;
+        let Partial { mut bytes, cost } = *self.partial.take()?;
         self.window.hold(cost);
+        if bytes.capacity() > bytes.len().saturating_mul(ROOMY) {
+            let mut fitting = BytesMut::with_capacity(bytes.len());
+            append(&mut fitting, &bytes);
+            spare.get_or_insert(std::mem::replace(&mut bytes, fitting));
+        }
         let bytes = bytes.freeze();
         Some(Whole { bytes, cost })
     }
 }
 
 impl Partial {
-    /// Makes room. The spare buffer is used in place of a new one that would be as large up
-    /// to a factor: a few bytes must not keep megabytes.
-    fn grow(&mut self, more: usize, spare: &mut Option<BytesMut>) {
+    /// Makes room. The spare buffer is used in place of a new one if it is at most `roomy` times as large.
+    fn grow(&mut self, more: usize, roomy: usize, spare: &mut Option<BytesMut>) {
         let len = self.bytes.len().saturating_add(more);
         let fits = |spare: &mut BytesMut| {
             let room = spare.capacity();
-            len <= room && room <= len.saturating_mul(ROOMY)
+            len <= room && room <= len.saturating_mul(roomy)
         };
         if len > self.bytes.capacity()
             && let Some(mut large) = spare.take_if(fits)

@@ -256,7 +256,8 @@ impl Task {
         let connection = &self.connection;
         let (now, wakes) = (now(), &mut self.wakes);
         let mut core = connection.lock();
-        if self.input.bytes.len() > LENDING || self.input.target.is_some() {
+        let mut lent = self.input.bytes.len() > LENDING || self.input.target.is_some();
+        if lent {
             core.engine.lend(connection.pool.take());
         }
         if let Some(target) = self.input.target.take() {
@@ -280,6 +281,10 @@ impl Task {
                     connection.dispatch.run(connection, arrived);
                     core = connection.lock();
                     self.turn += 1;
+                }
+                Ok(None) if !lent && !self.input.bytes.is_empty() => {
+                    lent = true;
+                    core.engine.lend(connection.pool.take());
                 }
                 other => break other.map(drop),
             }

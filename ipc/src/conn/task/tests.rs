@@ -268,3 +268,31 @@ async fn frames_that_are_no_calls_leave_others_their_turn() {
     started(&mut task).await;
     assert_eq!(far.try_read(&mut said, 64), Read::Drained);
 }
+
+#[tokio::test]
+async fn a_message_in_chunks_is_read_where_it_belongs_from_the_first_on() {
+    let limits = Limits::default();
+    let (connection, mut task, far) = connection(&peer(), 1 << 16, Arc::new(Nobody), limits);
+    let key = connection.open(opening(true), true, None).unwrap();
+    connection.pool.give(BytesMut::with_capacity(1 << 20));
+    task.input.bytes = BytesMut::with_capacity(1 << 18);
+    let chunk = frame(1, Kind::Message, Flags::MORE, &[7; 60_000]);
+    far.send(&chunk[..5_000]).unwrap();
+    started(&mut task).await;
+    let target = task.input.target.as_ref().unwrap();
+    assert_eq!((target.bytes.len(), target.left()), (5_000 - 12, 55_012));
+    far.send(&chunk[5_000..]).unwrap();
+    started(&mut task).await;
+    assert!(
+        !task.input.bytes.try_reclaim(16_385),
+        "the next one's start is read small"
+    );
+    far.send(&frame(1, Kind::Message, Flags::END, &[7]))
+        .unwrap();
+    started(&mut task).await;
+    let Poll::Ready(Ok(whole)) = poll_fn(|cx| Poll::Ready(connection.poll_message(key, cx))).await
+    else {
+        panic!("no message");
+    };
+    assert_eq!(whole.bytes, [7; 60_001][..]);
+}

@@ -261,6 +261,9 @@ impl Peer {
             self.engine.put_target(target);
         }
         self.inbox.extend_from_slice(&part);
+        if bytes % 2 == 1 {
+            self.engine.lend(BytesMut::with_capacity(LENT));
+        }
         while let Some(event) = self.engine.handle_input(&mut self.inbox, now)? {
             self.on_event(event, hostile);
         }
@@ -375,3 +378,6 @@ impl Peer {
         self.tidy();
     }
 }
+
+/// What is lent for messages in chunks: for some too small, for others too large.
+const LENT: usize = 6_000;

@@ -22,6 +22,87 @@ fn a_message_takes_a_large_buffer_only_once_it_fills_a_part_of_it() {
     assert_eq!(whole.bytes, [7; 300_001][..]);
 }
 
+/// A rig that was lent a mebibyte, and its only call; one message of a call may grow at a time.
+fn lent() -> Rig {
+    let mut rig = Rig::new(Side::Accepting, |ours, _| ours.max_assembling = 1);
+    rig.called([call(1, false), call(3, false)].concat());
+    rig.engine.lend(BytesMut::with_capacity(1 << 20));
+    rig
+}
+
+/// The header of a chunk that is still to come, and a few bytes of it.
+fn begun(call: u32, flags: Flags, len: u32) -> Vec<u8> {
+    let mut frame = Header::new(Kind::Message, call, flags, len)
+        .to_bytes()
+        .to_vec();
+    frame.extend([7; 5]);
+    frame
+}
+
+#[test]
+fn the_first_of_several_chunks_is_taken_as_it_comes_where_a_buffer_was_lent() {
+    let mut rig = lent();
+    rig.hear(begun(1, Flags::MORE, 60_000)).unwrap();
+    let mut target = rig.engine.take_target().unwrap();
+    assert_eq!((target.bytes.capacity(), target.left()), (1 << 20, 59_995));
+    target.bytes.extend_from_slice(&[7; 59_995]);
+    rig.engine.put_target(target);
+    // Another of that kind may not grow meanwhile, and has what it is in proportion to.
+    rig.engine.lend(BytesMut::with_capacity(1 << 20));
+    rig.hear(begun(3, Flags::MORE, 60_000)).unwrap();
+    assert!(rig.engine.take_target().is_none());
+    rig.hear([7; 59_995]).unwrap();
+    assert!(rig.engine.reclaim().is_some());
+    let events = rig.hear(message(1, Flags::NONE, 1)).unwrap();
+    let [Event::Message { whole, .. }] = &events[..] else {
+        panic!("{events:?}");
+    };
+    assert_eq!(whole.bytes, [7; 60_001][..]);
+}
+
+#[test]
+fn nothing_but_a_first_chunk_that_is_allowed_takes_a_buffer_for_its_claim() {
+    // HDR-3
+    for (flags, len, credit) in [
+        (Flags::NONE, 60_000, 1 << 20),
+        (Flags::MORE, 60_000, 59_999),
+        (Flags::MORE, 70_000, 1 << 20),
+    ] {
+        let mut rig = Rig::new(Side::Accepting, |ours, _| {
+            (ours.initial_credit, ours.max_message) = (credit, 65_536);
+            ours.max_frame = 131_072;
+        });
+        rig.called(call(1, false));
+        rig.hear(begun(1, flags, len)).unwrap();
+        rig.engine.lend(BytesMut::with_capacity(1 << 20));
+        rig.hear(b"").unwrap();
+        assert!(
+            rig.engine.take_target().is_none(),
+            "{flags:?} {len} {credit}"
+        );
+    }
+}
+
+#[test]
+fn a_message_that_fills_little_of_its_buffer_leaves_it() {
+    for (len, leaves) in [(200_000, true), (263_000, false)] {
+        let mut rig = lent();
+        rig.hear(begun(1, Flags::MORE, 60_000)).unwrap();
+        rig.hear([7; 59_995]).unwrap();
+        let mut left = len - 60_000;
+        while left > 60_000 {
+            rig.hear(message(1, Flags::MORE, 60_000)).unwrap();
+            left -= 60_000;
+        }
+        let events = rig.hear(message(1, Flags::NONE, left)).unwrap();
+        let [Event::Message { whole, .. }] = &events[..] else {
+            panic!("{events:?}");
+        };
+        assert_eq!(whole.bytes, vec![7; len][..]);
+        assert_eq!(rig.engine.reclaim().is_some(), leaves, "{len}");
+    }
+}
+
 #[test]
 fn a_buffer_that_is_smaller_than_its_message_is_left() {
     let mut rig = Rig::accepting();
