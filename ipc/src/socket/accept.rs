@@ -51,10 +51,7 @@ impl Listener {
     pub(crate) async fn accept(&self) -> Result<Accepted, AcceptError> {
         let mut lives = self.live.subscribe();
         loop {
-            let orphan = unpoisoned(&self.orphans).pop_front();
-            if let Some(fd) = orphan
-                && let Some(accepted) = self.identify(fd).await
-            {
+            if let Some(accepted) = self.next_orphan().await {
                 return Ok(accepted);
             }
             let live = Arc::clone(&lives.borrow_and_update());
@@ -67,6 +64,16 @@ impl Listener {
                 () = live.time_to_look() => self.look(&live),
                 // Another caller found the file gone; the sender is ours and cannot be.
                 _ = lives.changed() => {}
+            }
+        }
+    }
+
+    /// The first who can be identified of those who had connected to a socket that lost its name.
+    async fn next_orphan(&self) -> Option<Accepted> {
+        loop {
+            let fd = unpoisoned(&self.orphans).pop_front()?;
+            if let Some(accepted) = self.identify(fd).await {
+                return Some(accepted);
             }
         }
     }

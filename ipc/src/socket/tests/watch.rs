@@ -103,6 +103,22 @@ async fn a_client_that_waits_when_the_socket_is_removed_is_served() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_client_that_cannot_be_identified_holds_up_nobody_who_waited_with_it() {
+    let (_directory, path) = scratch();
+    let listener = bind(&path).unwrap();
+    let client = connect(&path, patience()).await.unwrap();
+    fs::remove_file(path.as_path()).unwrap();
+    look(&listener);
+    let nobody = sys::stream_socket().unwrap();
+    listener.orphans.lock().unwrap().push_front(nobody);
+    let before = Instant::now();
+    let accepted = accept(&listener).await;
+    assert_eq!(before.elapsed(), Duration::ZERO, "waited for the next look");
+    sys::send(accepted.fd.as_fd(), b"!").unwrap();
+    assert!(sys::poll(client.as_fd(), sys::Interest::Read, Some(Duration::ZERO)).unwrap());
+}
+
 #[tokio::test]
 async fn a_daemon_whose_lock_was_removed_yields_to_the_next() {
     let (directory, path) = scratch();
