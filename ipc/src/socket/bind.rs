@@ -122,16 +122,27 @@ impl Place {
         ))
     }
 
-    /// Takes the path again after its file was removed or replaced.
-    pub(super) fn retake(&mut self, options: &BindOptions) -> Result<OwnedFd, BindError> {
+    /// Takes the path again after its file was removed or replaced. It counts as ours only once the socket is `served`.
+    pub(super) fn retake<T>(
+        &mut self,
+        options: &BindOptions,
+        served: impl FnOnce(OwnedFd) -> io::Result<T>,
+    ) -> Result<T, BindError> {
         let directory = open_directory(&self.path)?;
         if !self.lock.is_in(&directory, &self.path) {
             // The lock went with the socket: whoever has the new one lives here now.
             self.lock = Lock::take(&self.path, &directory)?;
         }
         let (listener, socket) = bind(&self.path, &directory, options)?;
+        let live = served(listener).map_err(|source| {
+            remove_own(&self.path, &directory, socket);
+            BindError::Io {
+                path: self.path.clone(),
+                source,
+            }
+        })?;
         (self.directory, self.socket) = (directory, socket);
-        Ok(listener)
+        Ok(live)
     }
 
     /// Whether the path still leads to our socket. Where that cannot be known it does.

@@ -136,14 +136,9 @@ impl Listener {
         }
         tenancy.retaken = Some(now);
         let directory = tenancy.place.path().directory().0.to_owned();
-        let retaken = tenancy.place.retake(&self.options);
+        let serve = |socket| Live::new(socket, Some(&directory));
+        let fresh = tenancy.place.retake(&self.options, serve);
         let path = tenancy.place.path().clone();
-        let fresh = retaken.and_then(|socket| {
-            Live::new(socket, Some(&directory)).map_err(|source| BindError::Io {
-                path: path.clone(),
-                source,
-            })
-        });
         match fresh {
             Ok(fresh) => {
                 tenancy.failing = false;

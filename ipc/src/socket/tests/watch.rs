@@ -146,6 +146,31 @@ async fn a_path_that_is_contested_is_not_taken_in_a_loop() {
     assert!(!path.as_path().exists(), "taken again within a second");
 }
 
+/// A runtime that has ended registers no socket.
+#[test]
+fn a_socket_that_cannot_be_served_is_not_counted_as_ours() {
+    let runtime = |paused| {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_all().start_paused(paused).build().unwrap()
+    };
+    let (_directory, path) = scratch();
+    let ended = runtime(false);
+    let listener = ended.block_on(async { bind(&path) }).unwrap();
+    let handle = ended.handle().clone();
+    drop(ended);
+    fs::remove_file(path.as_path()).unwrap();
+    {
+        let _inside = handle.enter();
+        look(&listener);
+    }
+    assert!(!path.as_path().exists(), "nobody listens there");
+    runtime(true).block_on(async {
+        tokio::time::advance(Duration::from_secs(2)).await;
+        look(&listener);
+        assert!(serves(&listener, &path).await);
+    });
+}
+
 #[tokio::test]
 async fn an_untouched_socket_stays_what_it_is() {
     let (_directory, path) = scratch();
