@@ -129,7 +129,7 @@ impl Place {
         served: impl FnOnce(OwnedFd) -> io::Result<T>,
     ) -> Result<T, BindError> {
         let directory = open_directory(&self.path)?;
-        if !self.lock.is_in(&directory, &self.path) {
+        if !self.lock.is_in(&directory, &self.path).unwrap_or(false) {
             // The lock went with the socket: whoever has the new one lives here now.
             self.lock = Lock::take(&self.path, &directory)?;
         }
@@ -143,6 +143,19 @@ impl Place {
         })?;
         (self.directory, self.socket) = (directory, socket);
         Ok(live)
+    }
+
+    /// Takes the lock again if its file was removed or replaced, and says whether it did. Where that cannot be known it was not.
+    ///
+    /// Without it the next daemon would find a lock to take, and our socket to be stale.
+    pub(super) fn keep_lock(&mut self) -> Result<bool, BindError> {
+        if self.lock.is_in(&self.directory, &self.path).unwrap_or(true) {
+            return Ok(false);
+        }
+        let directory = open_directory(&self.path)?;
+        self.lock = Lock::take(&self.path, &directory)?;
+        self.directory = directory;
+        Ok(true)
     }
 
     /// Whether the path still leads to our socket. Where that cannot be known it does.
@@ -215,19 +228,17 @@ impl Lock {
                 Err((_, errno)) => return Err(fail(errno.into())),
             };
             // Removed between open and lock: the next daemon would lock another file, so do as it does.
-            if lock.is_in(directory, path) {
+            if lock.is_in(directory, path).map_err(fail)? {
                 lock.sign();
                 return Ok(lock);
             }
         }
     }
 
-    fn is_in(&self, directory: &Directory, path: &SocketPath) -> bool {
-        let there = directory.look_up(&Self::name(path)).ok().flatten();
-        let ours = fstat(&*self.file).ok();
-        there
-            .zip(ours)
-            .is_some_and(|(there, ours)| FileId::of(&there) == FileId::of(&ours))
+    fn is_in(&self, directory: &Directory, path: &SocketPath) -> io::Result<bool> {
+        let there = directory.look_up(&Self::name(path))?;
+        let ours = FileId::of(&fstat(&*self.file)?);
+        Ok(there.is_some_and(|there| FileId::of(&there) == ours))
     }
 
     /// Leaves our pid for the error message of the next one. A full disk must not keep a daemon away.

@@ -23,8 +23,8 @@ use crate::sys;
 
 /// A socket that listens at a [`SocketPath`], or that the service manager made.
 ///
-/// While [`Listener::accept`] is awaited, the listener watches the file of its socket: removed or replaced, it binds again and warns.
-/// Dropped, it removes that file if it is still its own.
+/// While [`Listener::accept`] is awaited, the listener watches the files of its socket and of its lock: removed or replaced, it binds
+/// or locks again and warns. Dropped, it removes the file of the socket if that is still its own.
 #[derive(Debug)]
 pub(crate) struct Listener {
     pub(super) live: watch::Sender<Arc<Live>>,
@@ -119,13 +119,18 @@ impl Listener {
         }
     }
 
-    /// Binds again if the file of the socket is not ours any more.
+    /// Takes the path again if the file of the socket, or that of its lock, is not ours any more.
     pub(super) fn look(&self, live: &Live) {
         let mut place = unpoisoned(&self.place);
         let Some(tenancy) = &mut *place else { return };
         if tenancy.place.is_ours() {
-            return;
+            tenancy.keep_lock(live);
+        } else {
+            self.bind_again(tenancy, live);
         }
+    }
+
+    fn bind_again(&self, tenancy: &mut Tenancy, live: &Live) {
         // Two programs that both insist on a path must not spin.
         let now = Instant::now();
         if tenancy
@@ -137,21 +142,14 @@ impl Listener {
         tenancy.retaken = Some(now);
         let directory = tenancy.place.path().directory().0.to_owned();
         let serve = |socket| Live::new(socket, Some(&directory));
-        let fresh = tenancy.place.retake(&self.options, serve);
-        let path = tenancy.place.path().clone();
-        match fresh {
+        match tenancy.place.retake(&self.options, serve) {
             Ok(fresh) => {
                 tenancy.failing = false;
+                let path = tenancy.place.path();
                 warn!(%path, "the socket's file was removed or replaced; bound again");
                 self.replace(live, fresh);
             }
-            Err(error) => {
-                live.look_again_in(BETWEEN_RETAKES);
-                if !std::mem::replace(&mut tenancy.failing, true) {
-                    let error: &dyn std::error::Error = &error;
-                    warn!(%path, error, "the socket's file was removed or replaced and cannot be bound again yet");
-                }
-            }
+            Err(error) => tenancy.try_later(live, &error),
         }
     }
 
@@ -160,6 +158,31 @@ impl Listener {
         let waiting = std::iter::from_fn(|| sys::accept(old.socket.get_ref().as_fd()).ok());
         unpoisoned(&self.orphans).extend(waiting);
         self.live.send_replace(Arc::new(fresh));
+    }
+}
+
+impl Tenancy {
+    fn keep_lock(&mut self, live: &Live) {
+        match self.place.keep_lock() {
+            Ok(taken_again) => {
+                self.failing = false;
+                if taken_again {
+                    let path = self.place.path();
+                    warn!(%path, "the lock beside the socket was removed or replaced; locked again");
+                }
+            }
+            // Another daemon that has it has the path too, now or soon; it is ours again when that one goes.
+            Err(error) => self.try_later(live, &error),
+        }
+    }
+
+    fn try_later(&mut self, live: &Live, error: &BindError) {
+        live.look_again_in(BETWEEN_RETAKES);
+        if !std::mem::replace(&mut self.failing, true) {
+            let path = self.place.path();
+            let error: &dyn std::error::Error = error;
+            warn!(%path, error, "the socket's file or its lock was removed or replaced, and cannot be taken again yet");
+        }
     }
 }
 

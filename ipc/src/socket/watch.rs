@@ -87,5 +87,5 @@ impl Watch {
 
 /// Events tell nothing about a rename further up; this is how long one may go unnoticed.
 const WITH_EVENTS: Duration = Duration::from_secs(60);
-/// Twelve wakeups a minute, each one `lstat`.
+/// Twelve wakeups a minute, each three calls of `stat`.
 const WITHOUT_EVENTS: Duration = Duration::from_secs(5);

@@ -2,7 +2,10 @@ use std::fs;
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 
+use nix::fcntl::{Flock, FlockArg};
+
 use super::*;
+use crate::socket::watch::Watch;
 
 /// Runs the listener while `damage` is done to its files, until a client reaches it again.
 async fn comes_back(path: &SocketPath, listener: &Listener, damage: impl FnOnce()) {
@@ -81,6 +84,44 @@ async fn a_removed_directory_of_our_own_is_made_again() {
     let path = SocketPath::in_own_directory(home.join("daemon.sock"));
     let listener = bind(&path).unwrap();
     comes_back(&path, &listener, || fs::remove_dir_all(&home).unwrap()).await;
+}
+
+#[tokio::test]
+async fn a_removed_lock_is_taken_again_at_once() {
+    let (directory, path) = scratch();
+    let listener = bind(&path).unwrap();
+    let lock = directory.path().join("daemon.sock.lock");
+    let events = Watch::new(directory.path());
+    let back = async {
+        fs::remove_file(&lock).unwrap();
+        while !lock.exists() {
+            events.time_to_look().await;
+        }
+    };
+    tokio::select! {
+        biased;
+        accepted = listener.accept() => panic!("{accepted:?}"),
+        () = back => {}
+        () = tokio::time::sleep_until(patience()) => panic!("the lock did not come back"),
+    }
+    assert!(matches!(bind(&path), Err(BindError::InUse { .. })));
+    assert!(serves(&listener, &path).await);
+}
+
+#[tokio::test]
+async fn a_lock_that_another_daemon_has_is_ours_again_when_it_goes() {
+    let (directory, path) = scratch();
+    let listener = bind(&path).unwrap();
+    let lock = directory.path().join("daemon.sock.lock");
+    fs::remove_file(&lock).unwrap();
+    let other = fs::File::create(&lock).unwrap();
+    let other = Flock::lock(other, FlockArg::LockExclusiveNonblock).unwrap();
+    look(&listener);
+    assert!(serves(&listener, &path).await, "until the other one binds");
+    drop(other);
+    look(&listener);
+    assert!(matches!(bind(&path), Err(BindError::InUse { .. })));
+    assert!(serves(&listener, &path).await);
 }
 
 fn look(listener: &Listener) {
