@@ -121,6 +121,12 @@ impl Listener {
         if !sys::ACCEPTED_INHERIT_BUFFERS {
             raise_buffers(&fd, self.options.send_buffer, self.options.receive_buffer);
         }
+        if self.passed_more
+            && let Err(error) = sys::pass_nothing(&fd)
+        {
+            let error: &dyn std::error::Error = &error;
+            debug!(error, "a connection has more than bytes to read");
+        }
         let error = match Peer::of(&fd) {
             Ok(peer) => {
                 self.strain.ease();

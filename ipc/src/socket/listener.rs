@@ -32,6 +32,9 @@ pub(crate) struct Listener {
     pub(super) orphans: Mutex<VecDeque<OwnedFd>>,
     pub(super) strain: Strain,
     pub(super) options: BindOptions,
+    /// The socket came with options by which its connections would have more than bytes to read. Those that were made before it was
+    /// rid of them still have them.
+    pub(super) passed_more: bool,
     /// None for a socket that the service manager made, and once the path was left.
     place: Mutex<Option<Tenancy>>,
 }
@@ -82,7 +85,7 @@ impl Listener {
             retaken: None,
             failing: false,
         };
-        Ok(Self::new(live, options.clone(), Some(tenancy)))
+        Ok(Self::new(live, options.clone(), false, Some(tenancy)))
     }
 
     /// Takes over the listening socket that systemd (`LISTEN_FDS`) or launchd (`launch_activate_socket`) made, under the name it has
@@ -98,16 +101,18 @@ impl Listener {
         let options = BindOptions::default();
         let socket = inherited::take(name)?;
         raise_buffers(&socket, options.send_buffer, options.receive_buffer);
+        let passed_more = sys::pass_nothing(&socket).map_err(InheritError::Io)?;
         let live = Live::new(socket, None).map_err(InheritError::Io)?;
-        Ok(Self::new(live, options, None))
+        Ok(Self::new(live, options, passed_more, None))
     }
 
-    fn new(live: Live, options: BindOptions, tenancy: Option<Tenancy>) -> Self {
+    fn new(live: Live, options: BindOptions, passed_more: bool, tenancy: Option<Tenancy>) -> Self {
         Self {
             live: watch::Sender::new(Arc::new(live)),
             orphans: Mutex::default(),
             strain: Strain::default(),
             options,
+            passed_more,
             place: Mutex::new(tenancy),
         }
     }

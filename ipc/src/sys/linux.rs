@@ -15,6 +15,9 @@ use rustix::io::retry_on_intr;
 use rustix::net::{RecvFlags, SendFlags, recv};
 
 #[cfg(test)]
+pub(crate) use super::passing::pass_credentials;
+pub(crate) use super::passing::pass_nothing;
+#[cfg(test)]
 use super::unix::check;
 use super::unix::{OwnsDescriptor, receive_message, send_parts_now, socket_option};
 use super::{Identity, Platform, Received};

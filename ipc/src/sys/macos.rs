@@ -143,6 +143,15 @@ pub(crate) const fn refuse_descriptors(_socket: &OwnedFd) -> bool {
     false
 }
 
+/// Has the kernel pass nothing beside the bytes; launchd asks for nothing of the kind.
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "the same on every system; on Linux it can fail"
+)]
+pub(crate) const fn pass_nothing(_socket: &OwnedFd) -> io::Result<bool> {
+    Ok(false)
+}
+
 /// One non-blocking receive into the spare capacity of `buf`; descriptors sent along are closed and reported.
 #[inline]
 pub(crate) fn receive(
@@ -335,6 +344,12 @@ pub(crate) const LONGEST_ADDRESS: usize = 253;
 #[cfg(test)]
 pub(crate) fn bind_longest(socket: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
     bind(socket, socket, path)
+}
+
+/// Has the kernel pass the sender's credentials.
+#[cfg(test)]
+pub(crate) fn pass_credentials(_socket: &OwnedFd) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 /// Runs `work` in a thread of another user.

@@ -6,6 +6,8 @@ mod abi;
 mod linux;
 #[cfg(target_vendor = "apple")]
 mod macos;
+#[cfg(target_os = "linux")]
+mod passing;
 mod pieces;
 #[cfg(target_os = "linux")]
 mod systemd;
@@ -29,11 +31,11 @@ pub(crate) use os::socket_pair;
 pub(crate) use os::{
     ACCEPTED_INHERIT_BUFFERS, ADMIN_GROUPS, DIRECTORY, DirectoryWatch, EINVAL_BLAMES_THE_CLIENT,
     PLATFORM, RECEIVERS_HAVE_BUFFERS, SYSTEM_GROUPS, SYSTEM_LINKS, accept, bind, connect,
-    console_user, identity, receive, receive_parts, refuse_descriptors, send, send_parts,
-    stream_socket, user_directory,
+    console_user, identity, pass_nothing, receive, receive_parts, refuse_descriptors, send,
+    send_parts, stream_socket, user_directory,
 };
 #[cfg(test)]
-pub(crate) use os::{LONGEST_ADDRESS, as_user, bind_longest};
+pub(crate) use os::{LONGEST_ADDRESS, as_user, bind_longest, pass_credentials};
 pub(crate) use pieces::{Parts, Pieces};
 #[cfg(target_os = "linux")]
 use systemd as activation;

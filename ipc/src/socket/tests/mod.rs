@@ -64,6 +64,8 @@ fn is_at_end(client: &OwnedFd) -> bool {
     sys::receive(client.as_fd(), &mut buffer, false).is_ok_and(|received| received.bytes == 0)
 }
 
+/// Names the path of a child's socket.
+const PATH: &str = "IPC_TEST_PATH";
 const CHILD: &str = "IPC_TEST_CHILD";
 
 /// Whether this process was started by [`in_child`].

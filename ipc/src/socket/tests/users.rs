@@ -101,8 +101,6 @@ async fn another_user_cannot_take_or_hold_the_path_of_a_daemon() {
     assert!(serves(&listener, &path).await);
 }
 
-const PATH: &str = "IPC_TEST_PATH";
-
 #[tokio::test]
 async fn a_process_of_another_user_is_known_by_a_handle_that_tells_its_end() {
     if is_child() {
