@@ -1,5 +1,5 @@
 use std::io::{Read, Write};
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
 
 use super::*;
@@ -80,6 +80,55 @@ async fn the_mode_of_the_socket_keeps_others_out() {
     })
     .unwrap_err();
     assert!(matches!(error, ConnectError::NotAllowed { .. }), "{error}");
+}
+
+/// As somebody whom modes keep out, as they do not root.
+fn as_ordinary_user(work: impl FnOnce() + Send) {
+    match sys::own_uid() {
+        0 => sys::as_user(1001, &[], work),
+        _ => work(),
+    }
+}
+
+fn allow(path: &SocketPath, mode: u32) {
+    std::fs::set_permissions(path.as_path(), std::fs::Permissions::from_mode(mode)).unwrap();
+}
+
+#[tokio::main(flavor = "current_thread", start_paused = true)]
+async fn connect_before_others_are_let_in() {
+    let (_directory, path) = scratch();
+    let _listener = UnixListener::bind(path.as_path()).unwrap();
+    allow(&path, 0);
+    let opening = async { allow(&path, 0o600) };
+    let (client, ()) = tokio::join!(connect(&path, patience()), opening);
+    client.unwrap();
+}
+
+#[tokio::main(flavor = "current_thread", start_paused = true)]
+async fn connect_where_others_are_kept_out() {
+    let (_directory, path) = scratch();
+    let _listener = UnixListener::bind(path.as_path()).unwrap();
+    allow(&path, 0);
+    let before = Instant::now();
+    let error = connect(&path, patience()).await.unwrap_err();
+    assert!(matches!(error, ConnectError::NotAllowed { .. }), "{error}");
+    assert!(before.elapsed() < Duration::from_secs(1));
+}
+
+#[test]
+fn a_client_waits_for_a_daemon_that_has_not_let_others_in_yet() {
+    if sys::own_uid() == 0 && cannot_be_others() {
+        return;
+    }
+    as_ordinary_user(connect_before_others_are_let_in);
+}
+
+#[test]
+fn a_client_that_is_kept_out_hears_so_soon() {
+    if sys::own_uid() == 0 && cannot_be_others() {
+        return;
+    }
+    as_ordinary_user(connect_where_others_are_kept_out);
 }
 
 #[tokio::test]
