@@ -26,6 +26,7 @@ fn assertion(from: &Assertion) -> proto::check::Assertion {
             mode,
             owner,
             sha256,
+            max_size,
         }) => {
             let (mode, owner) = (
                 mode.map(checks::Mode::bits),
@@ -36,6 +37,7 @@ fn assertion(from: &Assertion) -> proto::check::Assertion {
                 mode,
                 owner,
                 sha256,
+                max_size: Some(max_size),
             })
         }
         Assertion::Process(checks::Process { name }) => To::Process(proto::Process { name }),
@@ -108,6 +110,7 @@ impl TryFrom<proto::File> for checks::File {
             mode,
             owner,
             sha256: file.sha256,
+            max_size: file.max_size.unwrap_or(Self::max_size()),
         })
     }
 }
@@ -238,7 +241,7 @@ mod tests {
         [[check]]
         name = "file"
         timeout = "1500ms"
-        file = { path = "/f", mode = "4755", owner = "self", sha256 = "ab" }
+        file = { path = "/f", mode = "4755", owner = "self", sha256 = "ab", max_size = 5_000_000_000 }
         [[check]]
         name = "owned"
         file = { path = "/f", owner = 7 }

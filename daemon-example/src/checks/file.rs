@@ -1,16 +1,15 @@
 //! A file is there, with this mode, this owner and this content.
 
 use std::fmt;
-use std::io::{self, Read};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::Path;
+use std::fs::Metadata;
+use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::str::FromStr;
 
-use nix::fcntl::OFlag;
 use serde::de::{self, Deserialize, Deserializer, Visitor};
-use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
+use super::content::{self, MAX_SIZE};
 use super::{Finding, Runner};
 
 /// Asserts that a file is there and is as described. Links are followed.
@@ -25,9 +24,17 @@ pub struct File {
     pub owner: Option<Owner>,
     /// The SHA-256 of its content, in hex.
     pub sha256: Option<String>,
+    /// A file with more bytes than this is not read, and counts as not checked. Default: 256 MiB.
+    #[serde(default = "File::max_size")]
+    pub max_size: u64,
 }
 
 impl File {
+    /// What [`Self::max_size`] is where nothing else is said.
+    pub(crate) const fn max_size() -> u64 {
+        MAX_SIZE
+    }
+
     pub(super) async fn run(&self, runner: &Runner) -> Finding {
         let (file, runner) = (self.clone(), runner.clone());
         let dropped = CancellationToken::new();
@@ -38,71 +45,50 @@ impl File {
         }
     }
 
-    /// Goes on until `dropped` is cancelled, however long the file is.
+    /// Goes on until `dropped` is cancelled, however slow the file is.
+    ///
+    /// All that is said is said of one file, whoever puts others in its place meanwhile.
     fn look(&self, runner: &Runner, dropped: &CancellationToken) -> Finding {
         let path = runner.fill_in(&self.path);
-        let meta = match std::fs::metadata(&path) {
+        let wanted = self.sha256.as_deref();
+        let content = wanted.map(|expected| (expected, content::open(&path)));
+        let meta = match &content {
+            Some((_, Ok(file))) => file.metadata(),
+            // Also where it cannot be opened: its mode or its owner may be why.
+            Some((_, Err(_))) | None => std::fs::metadata(&path),
+        };
+        let meta = match meta {
             Ok(meta) => meta,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Finding::drifted(path, "a file", "nothing");
             }
             Err(error) => return Finding::Unchecked(format!("{path}: {error}")),
         };
+        if let Some(difference) = self.difference(&path, &meta, runner) {
+            return difference;
+        }
+        let Some((expected, opened)) = content else {
+            return Finding::Holds;
+        };
+        match content::sha256(opened, &meta, self.max_size, dropped) {
+            Ok(found) if found.eq_ignore_ascii_case(expected) => Finding::Holds,
+            Ok(found) => Finding::drifted(format!("sha256 of {path}"), expected, found),
+            Err(error) => Finding::Unchecked(format!("{path}: {error}")),
+        }
+    }
+
+    fn difference(&self, path: &str, meta: &Metadata, runner: &Runner) -> Option<Finding> {
         let found = Mode(meta.mode() & Mode::BITS);
         if let Some(mode) = self.mode
             && mode != found
         {
-            return Finding::drifted(format!("mode of {path}"), mode, found);
+            return Some(Finding::drifted(format!("mode of {path}"), mode, found));
         }
-        if let Some(owner) = self.owner
-            && owner.uid(runner) != meta.uid()
-        {
-            return Finding::drifted(format!("owner of {path}"), owner.uid(runner), meta.uid());
-        }
-        match &self.sha256 {
-            Some(expected) => compare_content(&path, expected, dropped),
-            None => Finding::Holds,
-        }
+        let owner = self.owner?.uid(runner);
+        (owner != meta.uid())
+            .then(|| Finding::drifted(format!("owner of {path}"), owner, meta.uid()))
     }
 }
-
-fn compare_content(path: &str, expected: &str, dropped: &CancellationToken) -> Finding {
-    match sha256(Path::new(path), dropped) {
-        Ok(found) if found.eq_ignore_ascii_case(expected) => Finding::Holds,
-        Ok(found) => Finding::drifted(format!("sha256 of {path}"), expected, found),
-        Err(error) => Finding::Unchecked(format!("{path}: {error}")),
-    }
-}
-
-fn sha256(path: &Path, dropped: &CancellationToken) -> io::Result<String> {
-    // Without O_NONBLOCK, a FIFO put in the file's place would hold the opener for ever.
-    let nonblocking = OFlag::O_NONBLOCK.bits();
-    let mut file = std::fs::File::options()
-        .read(true)
-        .custom_flags(nonblocking)
-        .open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other("not a regular file"));
-    }
-    let mut hash = Sha256::new();
-    let mut chunk = vec![0; CHUNK];
-    loop {
-        if dropped.is_cancelled() {
-            return Err(io::Error::other("nobody waits for it any more"));
-        }
-        match file.read(&mut chunk)? {
-            0 => break,
-            n => hash.update(&chunk[..n]),
-        }
-    }
-    Ok(hash
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect())
-}
-
-const CHUNK: usize = 64 << 10;
 
 /// Permission bits with set-id and sticky bits, written in octal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -215,8 +201,10 @@ impl<'de> Deserialize<'de> for Owner {
 mod tests {
     use std::fs::Permissions;
     use std::future::poll_fn;
-    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::path::Path;
     use std::pin::pin;
+    use std::sync::atomic::{AtomicBool, Ordering};
     use std::sync::mpsc;
     use std::task::Poll;
     use std::time::Duration;
@@ -236,6 +224,7 @@ mod tests {
                 mode: None,
                 owner: None,
                 sha256: None,
+                max_size: MAX_SIZE,
             },
         )
     }
@@ -296,6 +285,7 @@ mod tests {
             mode: None,
             owner: None,
             sha256: Some("00".to_owned()),
+            max_size: MAX_SIZE,
         };
         let Finding::Unchecked(why) = file.run(&Runner::current()).await else {
             panic!()
@@ -310,6 +300,7 @@ mod tests {
         let long = std::fs::File::options().write(true).open(&file.path);
         long.unwrap().set_len(1 << 40).unwrap();
         file.sha256 = Some(ABC.to_owned());
+        file.max_size = u64::MAX;
         let (told, tells) = mpsc::channel();
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -322,6 +313,77 @@ mod tests {
             told.send(())
         });
         tells.recv_timeout(Duration::from_secs(20)).unwrap();
+    }
+
+    #[test]
+    fn a_file_is_judged_as_one_whoever_swaps_it_meanwhile() {
+        let (dir, mut file) = fixture();
+        let other = dir.path().join("other");
+        std::fs::write(&other, "else").unwrap();
+        std::fs::set_permissions(&other, Permissions::from_mode(0o600)).unwrap();
+        let link = dir.path().join("link");
+        symlink(&other, &link).unwrap();
+        let first = std::mem::replace(&mut file.path, link.to_str().unwrap().to_owned());
+        // The mode of the one and the content of the other.
+        file.mode = Mode::from_bits(0o600);
+        file.sha256 = Some(ABC.to_owned());
+        let done = AtomicBool::new(false);
+        let wrong = std::thread::scope(|scope| {
+            scope.spawn(|| swap(&link, [first.as_ref(), &other], &done));
+            let (runner, nobody) = (Runner::current(), CancellationToken::new());
+            let findings = (0..20_000).map(|_| file.look(&runner, &nobody));
+            let wrong = findings.filter(|finding| !matches!(finding, Finding::Drifted(_)));
+            let wrong = wrong.collect::<Vec<_>>();
+            done.store(true, Ordering::Relaxed);
+            wrong
+        });
+        assert_eq!(wrong, []);
+    }
+
+    /// Points `link` at each of two files in turn, until `done`; it is never away.
+    fn swap(link: &Path, targets: [&Path; 2], done: &AtomicBool) {
+        let new = link.with_extension("new");
+        for target in targets.into_iter().cycle() {
+            if done.load(Ordering::Relaxed) {
+                return;
+            }
+            symlink(target, &new).unwrap();
+            std::fs::rename(&new, link).unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_too_large_is_not_read() {
+        let (_dir, mut file) = fixture();
+        file.sha256 = Some(ABC.to_owned());
+        file.max_size = 3;
+        let runner = Runner::current();
+        assert_eq!(file.run(&runner).await, Finding::Holds);
+        file.max_size = 2;
+        let why = format!("{}: has 3 bytes, and no more than 2 are read", file.path);
+        assert_eq!(file.run(&runner).await, Finding::Unchecked(why));
+        file.max_size = MAX_SIZE;
+        let sparse = std::fs::File::options().write(true).open(&file.path);
+        sparse.unwrap().set_len(MAX_SIZE + 1).unwrap();
+        let finding = file.run(&runner).await;
+        assert!(matches!(finding, Finding::Unchecked(_)), "{finding}");
+    }
+
+    #[tokio::test]
+    async fn a_file_that_may_not_be_read_still_shows_its_mode() {
+        if nix::unistd::geteuid().is_root() {
+            println!("skipped: root may read all");
+            return;
+        }
+        let (_dir, mut file) = fixture();
+        std::fs::set_permissions(&file.path, Permissions::from_mode(0o000)).unwrap();
+        file.sha256 = Some(ABC.to_owned());
+        let runner = Runner::current();
+        let finding = file.run(&runner).await;
+        assert!(matches!(finding, Finding::Unchecked(_)), "{finding}");
+        file.mode = Mode::from_bits(0o640);
+        let both = ("0640".to_owned(), "0000".to_owned());
+        assert_eq!(drift(file.run(&runner).await), both);
     }
 
     const ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";

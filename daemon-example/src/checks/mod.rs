@@ -1,6 +1,7 @@
 //! The kinds of assertion, one file each, and how many of them run at once.
 
 mod command;
+mod content;
 mod file;
 mod listening;
 mod process;
