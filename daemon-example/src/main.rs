@@ -10,7 +10,7 @@ use clap::Parser;
 use daemon_example::agents::Agents;
 use daemon_example::checks::{Finding, Runner, Running};
 use daemon_example::cli::{self, Failure, Output, Place};
-use daemon_example::config::{Config, Scope};
+use daemon_example::config::{Config, Scope, length_of_time};
 use daemon_example::daemon::Daemon;
 use daemon_example::desk::{Desk, Source};
 use daemon_example::events::Event;
@@ -35,7 +35,7 @@ struct Arguments {
     #[arg(long, value_name = "UID")]
     allow_uid: Vec<u32>,
     /// Time between two rounds, such as 500ms, instead of that in the file
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = length_of_time)]
     interval: Option<Duration>,
     /// Run the checks of the system once, print what came of each and end
     #[arg(long)]

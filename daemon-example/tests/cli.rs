@@ -87,6 +87,27 @@ fn a_log_filter_that_is_none_is_refused_before_anything_starts() {
 }
 
 #[test]
+fn an_interval_that_no_clock_can_count_is_refused_before_anything_starts() {
+    let (_dir, path) = with_config("");
+    for (interval, why) in [
+        ("0s", "longer than nothing"),
+        ("2y", "must not exceed a year"),
+        ("18446744073709551615s", "must not exceed a year"),
+        ("18446744073709551616s", "is no length of time"),
+        ("soon", "is no length of time"),
+    ] {
+        let output = daemon(&path, &["--once", "--interval", interval]);
+        assert_eq!(output.status.code(), Some(2), "{interval}");
+        let complaint = String::from_utf8(output.stderr).expect("text");
+        let option = format!("invalid value '{interval}' for '--interval <TIME>': ");
+        assert!(complaint.contains(&option), "{complaint}");
+        assert!(complaint.contains(why), "{complaint}");
+    }
+    let output = daemon(&path, &["--once", "--interval", "365days"]);
+    assert!(output.status.success());
+}
+
+#[test]
 fn a_path_too_long_for_a_socket_is_told_at_once() {
     let (_dir, config) = with_config("");
     let path = format!("/tmp/{}", "x".repeat(295));

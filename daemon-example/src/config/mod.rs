@@ -159,6 +159,25 @@ impl Config {
 
 const WRITABLE_BY_OTHERS: u32 = 0o022;
 
+/// Reads a length of time, written like `5s` or `500ms`; also those of command lines.
+///
+/// # Errors
+///
+/// When it is none, when it is nothing, and when it is longer than a year.
+pub fn length_of_time(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(Duration::ZERO) => Err("a time must be longer than nothing".to_owned()),
+        Ok(time) if time > LONGEST => Err("a time must not exceed a year".to_owned()),
+        Ok(time) => Ok(time),
+        Err(error) => Err(format!(
+            "`{text}` is no length of time, write it like \"5s\" or \"500ms\": {error}"
+        )),
+    }
+}
+
+/// Longer times are mistakes, and no clock has to count them.
+const LONGEST: Duration = Duration::from_secs(366 * 86_400);
+
 /// Why a configuration cannot be used.
 #[non_exhaustive]
 #[derive(Debug, thiserror::Error)]

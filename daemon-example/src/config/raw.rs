@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, de};
 use toml::Spanned;
 
-use super::{Entry, Scope};
+use super::{Entry, Scope, length_of_time};
 use crate::checks::{self, Assertion, Check};
 
 #[derive(Deserialize)]
@@ -107,9 +107,6 @@ impl RawCheck {
 
 const NAME_LIMIT: usize = 64;
 
-/// Longer times are mistakes, and no clock has to count them.
-const LONGEST: Duration = Duration::from_secs(366 * 86_400);
-
 /// A length of time, written like `5s` or `500ms`.
 pub(super) struct Span(Duration);
 
@@ -122,13 +119,6 @@ impl Span {
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = String::deserialize(from)?;
-        match humantime::parse_duration(&text) {
-            Ok(Duration::ZERO) => Err(de::Error::custom("a time must be longer than nothing")),
-            Ok(time) if time > LONGEST => Err(de::Error::custom("a time must not exceed a year")),
-            Ok(time) => Ok(Self(time)),
-            Err(error) => Err(de::Error::custom(format!(
-                "`{text}` is no length of time, write it like \"5s\" or \"500ms\": {error}"
-            ))),
-        }
+        length_of_time(&text).map(Self).map_err(de::Error::custom)
     }
 }
