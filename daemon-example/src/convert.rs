@@ -157,7 +157,7 @@ impl TryFrom<proto::Finding> for Finding {
 }
 
 /// Text of a machine as it may travel: what could forge a line or a colour in a log is escaped, and what is long is cut.
-fn tame(text: &str) -> String {
+pub(crate) fn tame(text: &str) -> String {
     let mut tame = String::new();
     for c in text.chars() {
         if tame.len() + ESCAPE > TEXT_LIMIT {

@@ -46,7 +46,9 @@ impl proto::Drift for Daemon {
                 Refused::Name => Status::invalid_argument(refused.to_string()),
                 Refused::Crowded | Refused::Full => Status::resource_exhausted(refused.to_string()),
             })?;
-        tracing::info!(uid, name, "agent registered");
+        if self.desk.may_log(uid) {
+            tracing::info!(uid, name, "agent registered");
+        }
         let checks = self.desk.config().checks(Scope::User).len();
         Ok(proto::Registered {
             uid,
@@ -192,6 +194,26 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::desk::Source;
+    use crate::desk::tests::desk;
+    use crate::lines::tests::Log;
+
+    #[tokio::test]
+    async fn an_agent_that_registers_again_and_again_cannot_fill_the_log() {
+        let log = Log::default();
+        let _guard = log.start();
+        let daemon = Daemon::new(Arc::new(desk("")), Arc::default(), CancellationToken::new());
+        let far = End::new().service(proto::DriftServer::new(daemon));
+        let (near, _far) = pair(End::new(), far, Split::Whole).await.unwrap();
+        let drift = proto::DriftClient::new(near);
+        for n in 0..100 {
+            let name = format!("agent{}", n % 2);
+            let registered = drift.register(proto::RegisterRequest { name });
+            registered.await.unwrap();
+        }
+        let lines = log.lines();
+        assert_eq!(lines.len(), 60);
+        assert!(lines[0].contains("agent registered"), "{lines:?}");
+    }
 
     #[tokio::test]
     async fn a_file_that_cannot_be_read_again_is_told_with_the_reason() {
@@ -214,6 +236,7 @@ mod tests {
         let reason = "cannot read /no/such/drift.toml: No such file or directory (os error 2)";
         assert_eq!(told, reason);
     }
+
     #[tokio::test]
     async fn a_report_with_two_results_for_a_check_is_refused_as_a_whole() {
         let source = Source {

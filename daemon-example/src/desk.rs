@@ -10,6 +10,7 @@ use crate::checks::{Drift, Finding};
 use crate::config::{Config, ConfigError, Scope};
 use crate::drift::{Board, Delta, Subject};
 use crate::events::DaemonTotals;
+use crate::lines::Lines;
 use crate::recent::Recent;
 
 /// What the daemon knows.
@@ -48,6 +49,7 @@ struct State {
     board: Board,
     reports: Recent,
     totals: DaemonTotals,
+    lines: Lines,
 }
 
 impl Desk {
@@ -59,6 +61,7 @@ impl Desk {
             board: Board::default(),
             reports: Recent::new(REPORTS_PER_USER),
             totals: DaemonTotals::default(),
+            lines: Lines::default(),
         };
         let (changes, _) = broadcast::channel(CHANGES_KEPT);
         Self {
@@ -84,9 +87,14 @@ impl Desk {
     pub fn replace_config(&self, config: Config) {
         let mut state = self.state();
         state.config = Arc::new(config);
-        let State { config, board, .. } = &mut *state;
+        let State {
+            config,
+            board,
+            lines,
+            ..
+        } = &mut *state;
         let gone = board.retain(|subject| config.entry(scope(subject), &subject.name).is_some());
-        self.tell(gone);
+        self.tell(lines, gone);
     }
 
     /// Takes in one result. One for a check that is not in the configuration is dropped: it was
@@ -97,22 +105,21 @@ impl Desk {
             config,
             board,
             totals,
+            lines,
             ..
         } = &mut *state;
         let Some(entry) = config.entry(scope(&subject), &subject.name) else {
             return;
         };
         totals.checks += 1;
-        self.tell(board.observe(subject, entry.tolerance, finding));
+        self.tell(lines, board.observe(subject, entry.tolerance, finding));
     }
 
     /// Stops watching the checks of a user that has no agent any more.
     pub fn forget(&self, uid: u32) {
-        let gone = self
-            .state()
-            .board
-            .retain(|subject| subject.uid != Some(uid));
-        self.tell(gone);
+        let mut state = self.state();
+        let State { board, lines, .. } = &mut *state;
+        self.tell(lines, board.retain(|subject| subject.uid != Some(uid)));
     }
 
     /// Takes in a report id; whether its report is to be counted.
@@ -148,10 +155,18 @@ impl Desk {
         self.state().totals.clone()
     }
 
+    /// Whether one more line of the log may be about this user; see [`Lines::admit`].
+    #[must_use]
+    pub fn may_log(&self, uid: u32) -> bool {
+        self.state().lines.admit(uid)
+    }
+
     /// Called under the lock of `state`, so that changes are told in the order they happened.
-    fn tell(&self, deltas: impl IntoIterator<Item = Delta>) {
+    fn tell(&self, lines: &mut Lines, deltas: impl IntoIterator<Item = Delta>) {
         for delta in deltas {
-            log(&delta);
+            if delta.subject.uid.is_none_or(|uid| lines.admit(uid)) {
+                log(&delta);
+            }
             // Nobody has to be listening.
             self.changes.send(delta).ok();
         }
@@ -197,6 +212,7 @@ const REPORTS_PER_USER: usize = 1024;
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::lines::tests::Log;
 
     pub(crate) fn desk(config: &str) -> Desk {
         let source = Source {
@@ -275,6 +291,24 @@ pub(crate) mod tests {
                 finding: None
             }
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_user_cannot_fill_the_log_with_changes() {
+        let log = Log::default();
+        let _guard = log.start();
+        let desk = desk(TWO);
+        for round in 0..1_000 {
+            let why = format!("{round}");
+            desk.observe(subject(Some(7), "b"), Finding::Unchecked(why));
+        }
+        assert_eq!(log.lines().len(), 60);
+        desk.observe(subject(Some(8), "b"), Finding::Holds);
+        for round in 0..100 {
+            desk.observe(subject(None, "a"), Finding::Unchecked(format!("{round}")));
+        }
+        assert_eq!(log.lines().len(), 101);
+        assert_eq!(desk.totals().checks, 1_101);
     }
 
     #[test]

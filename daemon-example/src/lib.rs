@@ -9,6 +9,7 @@ pub mod daemon;
 pub mod desk;
 pub mod drift;
 pub mod events;
+pub mod lines;
 pub mod recent;
 pub mod rounds;
 

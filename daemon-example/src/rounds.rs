@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::agents::{Agent, Agents};
 use crate::checks::{Runner, Running};
 use crate::config::Scope;
+use crate::convert::{Malformed, tame};
 use crate::desk::Desk;
 use crate::drift::Subject;
 use crate::proto;
@@ -67,9 +68,11 @@ async fn check_system(desk: Arc<Desk>, turn: Arc<Turn<()>>) {
 async fn check_user(desk: Arc<Desk>, agent: Arc<Agent>) {
     let Ok(_turn) = agent.try_turn() else { return };
     let Agent { uid, name, .. } = &*agent;
-    if let Err(error) = ask(&desk, &agent).await {
-        // In quotes: a status has the words of the agent.
-        let (is_gone, error) = (agent.is_gone(), format!("{error:?}"));
+    if let Err(error) = ask(&desk, &agent).await
+        && desk.may_log(*uid)
+    {
+        // In quotes and cut: a status has the words of the agent.
+        let (is_gone, error) = (agent.is_gone(), tame(&format!("{error:?}")));
         tracing::warn!(uid, name, is_gone, ?error, "agent did not finish its round");
     }
 }
@@ -107,12 +110,11 @@ async fn ask(desk: &Desk, agent: &Agent) -> Result<(), ipc::Error> {
                 finding,
             ),
             Err(error) => {
-                let error: crate::convert::Malformed = error;
-                tracing::warn!(
-                    uid = agent.uid,
-                    error = &error as &dyn std::error::Error,
-                    "agent answers nonsense"
-                );
+                let error: Malformed = error;
+                if desk.may_log(agent.uid) {
+                    let error: &dyn std::error::Error = &error;
+                    tracing::warn!(uid = agent.uid, error, "agent answers nonsense");
+                }
                 // One line a round, and no more.
                 return Ok(());
             }
@@ -134,6 +136,7 @@ mod tests {
     use super::*;
     use crate::checks::Finding;
     use crate::desk::tests::desk;
+    use crate::lines::tests::Log;
 
     /// Fails in its first round, talks nonsense in the next, and does as it is asked from then on.
     #[derive(Default)]
@@ -157,6 +160,43 @@ mod tests {
         }
     }
 
+    /// Fails in every round, and has a lot to say about it.
+    struct Wordy;
+
+    impl proto::Agent for Wordy {
+        async fn run_checks(
+            &self,
+            _: Call<proto::RunChecksRequest>,
+            _: Sender<proto::CheckResult>,
+        ) -> Result<(), Status> {
+            Err(Status::internal("\n".repeat(50_000)))
+        }
+    }
+
+    #[tokio::test]
+    async fn an_agent_that_fails_each_round_cannot_fill_the_log() {
+        let log = Log::default();
+        let _guard = log.start();
+        let near = End::new().service(proto::AgentServer::new(Wordy));
+        let (_near, far) = pair(near, End::new(), Split::Whole).await.unwrap();
+        let agents = Agents::default();
+        let client = proto::AgentClient::new(far);
+        agents.register(7, "wordy".to_owned(), client).unwrap();
+        let desk = Arc::new(desk(ONE));
+        let [agent] = &agents.all()[..] else {
+            panic!("one agent")
+        };
+        for _ in 0..100 {
+            check_user(Arc::clone(&desk), Arc::clone(agent)).await;
+        }
+        let lines = log.lines();
+        assert_eq!(lines.len(), 60);
+        let longest = lines.iter().map(String::len).max();
+        assert!(longest < Some(10_000), "{longest:?}");
+    }
+
+    const ONE: &str = "interval = '1ms'\n[[check]]\nname = 'a'\nscope = 'user'\nprocess.name = 'a'";
+
     #[tokio::test]
     async fn an_agent_that_failed_a_round_is_asked_again() {
         let service = proto::AgentServer::new(Shaky::default());
@@ -165,9 +205,7 @@ mod tests {
         let agents = Arc::new(Agents::default());
         let client = proto::AgentClient::new(far);
         agents.register(7, "shaky".to_owned(), client).unwrap();
-        let desk = Arc::new(desk(
-            "interval = '1ms'\n[[check]]\nname = 'a'\nscope = 'user'\nprocess.name = 'a'",
-        ));
+        let desk = Arc::new(desk(ONE));
         let (_, mut changes) = desk.follow(7);
         let answer = tokio::time::timeout(Duration::from_secs(20), changes.recv());
         let told = tokio::select! {
