@@ -41,8 +41,7 @@ struct Arguments {
     output: Output,
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    cli::end("agent-example", session::run(arguments).await)
+    cli::run("agent-example", session::run(arguments))
 }

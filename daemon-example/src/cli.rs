@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use ipc::SocketPath;
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -188,9 +189,24 @@ fn is_kept_out(error: &ipc::Error) -> bool {
 /// The exit code of a program that the other side did not let in, or that did not trust it.
 pub const REFUSED: u8 = 77;
 
-/// Ends `program`: a failure is told in one line, with its causes and what to do.
+/// Runs `program` to the end of its `life`.
+///
+/// What blocks a thread then, such as a check in a file system that does not answer, is left behind.
 #[must_use]
-pub fn end(program: &str, result: Result<(), Failure>) -> ExitCode {
+pub fn run(program: &str, life: impl Future<Output = Result<(), Failure>>) -> ExitCode {
+    let ended = match Runtime::new() {
+        Ok(runtime) => {
+            let ended = runtime.block_on(life);
+            runtime.shutdown_background();
+            ended
+        }
+        Err(source) => Err(Failure::io("cannot start", source)),
+    };
+    end(program, ended)
+}
+
+/// Ends `program`: a failure is told in one line, with its causes and what to do.
+fn end(program: &str, result: Result<(), Failure>) -> ExitCode {
     let Err(failure) = result else {
         return ExitCode::SUCCESS;
     };
@@ -241,4 +257,32 @@ pub fn stop_signal() -> Result<impl Future<Output = ()> + Send, Failure> {
             _ = terminate.recv() => {}
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_program_does_not_wait_for_a_thread_that_is_blocked() {
+        let (let_go, blocked) = mpsc::channel::<()>();
+        let (started, starts) = tokio::sync::oneshot::channel();
+        let block = move || {
+            started.send(()).ok();
+            blocked.recv()
+        };
+        let life = async {
+            tokio::task::spawn_blocking(block);
+            starts.await.unwrap();
+            Ok(())
+        };
+        let (told, tells) = mpsc::channel();
+        std::thread::spawn(move || told.send(run("test", life)));
+        let ended = tells.recv_timeout(Duration::from_secs(20)).unwrap();
+        assert_eq!(ended, ExitCode::SUCCESS);
+        drop(let_go);
+    }
 }

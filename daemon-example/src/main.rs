@@ -16,7 +16,6 @@ use daemon_example::desk::{Desk, Source};
 use daemon_example::events::Event;
 use daemon_example::{proto, rounds};
 use ipc::{Policy, Server};
-use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
 /// Watch this machine for drift from what a file asserts
@@ -46,16 +45,7 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let ended = match Runtime::new() {
-        Ok(runtime) => {
-            let ended = runtime.block_on(run(arguments));
-            // Without waiting for checks in file systems that do not answer.
-            runtime.shutdown_background();
-            ended
-        }
-        Err(source) => Err(Failure::io("cannot start", source)),
-    };
-    cli::end("daemon-example", ended)
+    cli::run("daemon-example", run(arguments))
 }
 
 async fn run(arguments: Arguments) -> Result<(), Failure> {
