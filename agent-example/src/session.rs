@@ -127,10 +127,7 @@ impl Session {
 
     /// Takes in the delta that follows the one numbered `last`.
     fn changes(&self, last: u64, delta: proto::Delta) -> u64 {
-        self.tally.count(|totals| {
-            totals.deltas += 1;
-            totals.gaps += delta.sequence.saturating_sub(last + 1);
-        });
+        self.tally.change(last, delta.sequence);
         match delta.kind {
             Some(delta::Kind::Standing(standing)) => self.stands(standing),
             Some(delta::Kind::Gone(subject)) => {

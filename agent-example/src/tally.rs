@@ -34,8 +34,39 @@ impl Tally {
         result
     }
 
+    /// Counts a change that came behind the one numbered `last`, and those that were skipped. A daemon
+    /// may write any number.
+    pub(crate) fn change(&self, last: u64, sequence: u64) {
+        let skipped = sequence.saturating_sub(last.saturating_add(1));
+        self.count(|totals| {
+            totals.deltas += 1;
+            totals.gaps = totals.gaps.saturating_add(skipped);
+        });
+    }
+
     /// What has been counted.
     pub(crate) fn totals(&self) -> AgentTotals {
         self.count(|totals| totals.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_numbering_of_changes_is_too_odd_to_count() {
+        let tally = Tally::default();
+        let gaps = |numbers: [u64; 4]| {
+            for pair in numbers.windows(2) {
+                tally.change(pair[0], pair[1]);
+            }
+            tally.totals().gaps
+        };
+        assert_eq!(gaps([0, 1, 2, 5]), 2);
+        assert_eq!(gaps([5, 5, 4, 0]), 2);
+        assert_eq!(gaps([0, u64::MAX, u64::MAX, 0]), u64::MAX);
+        assert_eq!(gaps([0, u64::MAX, 0, u64::MAX]), u64::MAX);
+        assert_eq!(tally.totals().deltas, 12);
     }
 }
