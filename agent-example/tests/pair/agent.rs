@@ -3,11 +3,15 @@
 use std::io::{BufRead, BufReader};
 use std::os::unix::net::UnixListener;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 
+use daemon_example::proto::DriftServer;
+use ipc::{Policy, Server, SocketPath};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, geteuid};
 
 use crate::programs::{AGENT, Stand, USER, complaint};
+use crate::slow::Slow;
 
 #[test]
 fn an_agent_without_a_daemon_says_so_in_one_line() {
@@ -35,6 +39,35 @@ fn an_agent_told_to_stop_does_not_wait_for_a_daemon_that_says_nothing() {
     agent.arg("--socket").arg(&socket).args(["--log", "off"]);
     let agent = agent.stdout(Stdio::piped()).spawn().unwrap();
     let _connected = mute.accept().unwrap();
+    stop(agent);
+}
+
+#[test]
+fn an_agent_told_to_stop_does_not_wait_to_be_registered() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().canonicalize().unwrap().join("slow.sock");
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let slow = Slow::default();
+    let asked = Arc::clone(&slow.asked);
+    let server = {
+        let _runtime = runtime.enter();
+        Server::builder(SocketPath::at(&path).unwrap())
+            .allow(Policy::same_user())
+            .service(DriftServer::new(slow))
+            .bind()
+            .unwrap()
+    };
+    runtime.spawn(server.serve_until(std::future::pending::<()>()));
+    let mut agent = Command::new(AGENT);
+    agent.arg("--socket").arg(&path).args(["--log", "off"]);
+    agent.args(["--trust-uid", &geteuid().to_string()]);
+    let agent = agent.stdout(Stdio::piped()).spawn().unwrap();
+    runtime.block_on(asked.notified());
+    stop(agent);
+}
+
+/// Tells it to stop, and waits until it has.
+fn stop(agent: Child) {
     let pid = Pid::from_raw(agent.id().try_into().unwrap());
     kill(pid, Signal::SIGTERM).unwrap();
     let output = agent.wait_with_output().unwrap();

@@ -6,3 +6,5 @@ mod agent;
 mod demo;
 #[cfg(test)]
 mod programs;
+#[cfg(test)]
+mod slow;
