@@ -18,20 +18,19 @@ pub(crate) fn not_opened(error: OpenError) -> Failure {
     Failure::new(status, Outcome::NotSent)
 }
 
-/// What a message that could not be sent failed with.
+/// What a message that could not be sent failed with. Its call was sent before, and so may have run
+/// whatever becomes of this message.
 pub(crate) fn unsent(core: &mut Core, key: Key, error: SendError) -> Failure {
     let ending = core
         .engine
         .user_mut(key)
         .and_then(|slot| slot.ending.clone());
-    if matches!(error, SendError::TooLarge { .. }) {
-        let status = Status::resource_exhausted(error.to_string());
-        return Failure::new(status, Outcome::NotSent);
-    }
-    match (ending.map(Ending::into_result), &core.over) {
-        (Some(Err(failure)), _) => failure,
+    let status = match (ending.map(Ending::into_result), &core.over, error) {
+        (Some(Err(failure)), ..) => return failure,
         // A success is no reason to fail, but there is nobody left to send to.
-        (_, Some(reason)) => Failure::lost(reason, Outcome::MayHaveRun),
-        _ => Failure::new(Status::cancelled("the call is over"), Outcome::MayHaveRun),
-    }
+        (_, Some(reason), _) => return Failure::lost(reason, Outcome::MayHaveRun),
+        (.., SendError::TooLarge { .. }) => Status::resource_exhausted(error.to_string()),
+        (.., SendError::Done) => Status::cancelled("the call is over"),
+    };
+    Failure::new(status, Outcome::MayHaveRun)
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ipc::testing::{End, Split, pair};
 use ipc::{Client, Code, Error, HandshakeError, Outcome, SocketPath};
 
 use crate::support::*;
@@ -91,12 +92,34 @@ async fn a_request_that_is_too_large_is_not_sent() {
     assert_eq!(told(near.one_way(NOTE, large()).await), exhausted);
     let upload = near.client_streaming::<Text, Text>(SUM).await.unwrap();
     upload.send(count(1)).await.unwrap();
-    assert_eq!(told(upload.send(large()).await), exhausted);
+    // Whoever took this for `NotSent` and made the call again would have it run twice.
+    let too_late = (Code::ResourceExhausted, Outcome::MayHaveRun);
+    assert_eq!(told(upload.send(large()).await), too_late);
     // The stream goes on without it.
     upload.send(count(2)).await.unwrap();
     assert_eq!(soon(upload.finish()).await.unwrap().count, 3);
     let ran = seen.echoes.load(std::sync::atomic::Ordering::Relaxed);
     assert_eq!(ran, 0);
+}
+
+#[tokio::test]
+async fn a_message_that_is_too_large_for_a_call_that_is_over_fails_as_the_call_did() {
+    let small = limits(|limits| limits.max_message = 1_024);
+    let without = End::new().limits(small);
+    let (near, _far) = pair(End::new(), without, Split::Whole).await.unwrap();
+    let upload = near.client_streaming::<Text, Text>(SUM).await.unwrap();
+    let refused = soon(async {
+        loop {
+            match upload.send(count(1)).await {
+                Ok(()) => tokio::task::yield_now().await,
+                refused => break refused,
+            }
+        }
+    });
+    let unseen = (Code::Unimplemented, Outcome::RefusedUnseen);
+    assert_eq!(told(refused.await), unseen);
+    let large = upload.send(text(&"x".repeat(1_024))).await;
+    assert_eq!(told(large), unseen);
 }
 
 #[tokio::test]
@@ -130,7 +153,7 @@ async fn metadata_that_is_too_large_or_badly_named_is_refused_before_it_leaves()
 #[tokio::test]
 async fn an_error_of_any_length_reaches_the_caller() {
     // [COD-3]
-    let (near, _far, _) = memory(ipc::testing::Split::Whole).await;
+    let (near, _far, _) = memory(Split::Whole).await;
     let request = Text {
         text: "é".repeat(200_000),
         count: Code::Aborted.to_u32(),
