@@ -6,6 +6,7 @@ use std::future::Future;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
 use ipc::SocketPath;
@@ -120,6 +121,9 @@ pub enum Failure {
     /// A single look found that something does not hold.
     #[error("{0} of the checks do not hold")]
     Drifted(usize),
+    /// Somebody wanted a single look to end before it had found out.
+    #[error("stopped before all checks were run")]
+    Stopped,
 }
 
 impl Failure {
@@ -138,7 +142,7 @@ impl Failure {
         Self::Io { doing, source }
     }
 
-    /// The numbers are those of `sysexits.h`.
+    /// The numbers are those of `sysexits.h`, and what a shell gives a program that Ctrl-C ended.
     fn exit_code(&self) -> u8 {
         match self {
             Self::Config(_) | Self::Path(_) => 78,
@@ -150,6 +154,7 @@ impl Failure {
             },
             Self::Io { .. } => 71,
             Self::Drifted(_) => 1,
+            Self::Stopped => 130,
         }
     }
 
@@ -191,19 +196,23 @@ pub const REFUSED: u8 = 77;
 
 /// Runs `program` to the end of its `life`.
 ///
-/// What blocks a thread then, such as a check in a file system that does not answer, is left behind.
+/// Commands that checks have started end with it. What blocks a thread, such as a check in a file
+/// system that does not answer, is left behind after a second.
 #[must_use]
 pub fn run(program: &str, life: impl Future<Output = Result<(), Failure>>) -> ExitCode {
     let ended = match Runtime::new() {
         Ok(runtime) => {
             let ended = runtime.block_on(life);
-            runtime.shutdown_background();
+            runtime.shutdown_timeout(PATIENCE);
             ended
         }
         Err(source) => Err(Failure::io("cannot start", source)),
     };
     end(program, ended)
 }
+
+/// To end what runs takes no time where threads are not blocked.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Ends `program`: a failure is told in one line, with its causes and what to do.
 fn end(program: &str, result: Result<(), Failure>) -> ExitCode {
@@ -262,7 +271,6 @@ pub fn stop_signal() -> Result<impl Future<Output = ()> + Send, Failure> {
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;
-    use std::time::Duration;
 
     use super::*;
 

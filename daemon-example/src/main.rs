@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,10 +63,16 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
 }
 
 async fn look_once(config: &Config) -> Result<(), Failure> {
+    let mut signal = pin!(cli::stop_signal()?);
     let checks = config.checks(Scope::System);
     let mut running = Running::new(checks, Runner::current(), config.at_once);
     let mut failed = 0;
-    while let Some((name, finding)) = running.next().await {
+    loop {
+        let next = tokio::select! {
+            next = running.next() => next,
+            () = &mut signal => return Err(Failure::Stopped),
+        };
+        let Some((name, finding)) = next else { break };
         failed += usize::from(finding != Finding::Holds);
         writeln!(io::stdout(), "{name}: {finding}")
             .map_err(|source| Failure::io("cannot print", source))?;

@@ -1,13 +1,16 @@
 //! The daemon's program as a person meets it.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::stat::Mode;
+use nix::unistd::{Pid, mkfifo};
 
 fn daemon(config: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_daemon-example"))
@@ -145,6 +148,39 @@ fn a_daemon_told_to_stop_tells_what_it_counted_and_takes_its_socket_away() {
         assert!(!socket.exists());
     }
 }
+
+#[test]
+fn a_daemon_told_to_stop_ends_the_commands_it_has_started() {
+    let (dir, config) = with_config("");
+    let socket = dir.path().canonicalize().unwrap().join("d.sock");
+    let pipe = dir.path().join("pipe");
+    mkfifo(&pipe, Mode::S_IRWXU).expect("a pipe");
+    let script = format!("exec sleep 60 > '{}'", pipe.display());
+    let text =
+        format!("[[check]]\nname = 'a'\ntimeout = '1h'\ncommand.argv = ['sh', '-c', {script:?}]");
+    fs::write(&config, text).expect("a file");
+    let at = ["--socket", socket.to_str().unwrap()];
+    for (arguments, code) in [(&["--once"][..], 130), (&at, 0)] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_daemon-example"));
+        command.arg("--config").arg(&config).args(arguments);
+        command.args(["--log", "off"]).stderr(Stdio::piped());
+        let daemon = command.spawn().expect("the daemon starts");
+        let (told, tells) = mpsc::channel();
+        let pipe = pipe.clone();
+        std::thread::spawn(move || {
+            // Opens when the command has opened it too, and ends when it has ended.
+            let mut file = fs::File::open(pipe).expect("the pipe");
+            told.send(0).ok();
+            told.send(file.read_to_end(&mut Vec::new()).expect("its end"))
+        });
+        assert_eq!(tells.recv_timeout(PATIENCE), Ok(0), "the command starts");
+        let output = stop(daemon, Signal::SIGTERM);
+        assert_eq!(output.status.code(), Some(code), "{output:?}");
+        assert_eq!(tells.recv_timeout(PATIENCE), Ok(0), "the command ends");
+    }
+}
+
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A daemon that has said that it listens.
 fn listening(config: &Path, socket: &Path) -> Child {

@@ -1,14 +1,17 @@
 //! How an agent ends that has no daemon to work for, and that it goes on where it has one.
 
-use std::io::{BufRead, BufReader};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
 use std::os::unix::net::UnixListener;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use daemon_example::proto::DriftServer;
 use ipc::{Policy, Server, SocketPath};
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Pid, geteuid};
+use nix::sys::stat::Mode;
+use nix::unistd::{Pid, geteuid, mkfifo};
 
 use crate::programs::{AGENT, Stand, USER, complaint};
 use crate::slow::Slow;
@@ -65,6 +68,36 @@ fn an_agent_told_to_stop_does_not_wait_to_be_registered() {
     runtime.block_on(asked.notified());
     stop(agent);
 }
+
+#[test]
+fn an_agent_told_to_stop_ends_the_commands_it_has_started() {
+    let me = geteuid().as_raw();
+    let stand = Stand::new();
+    let pipe = stand.socket(me).with_file_name("pipe");
+    mkfifo(&pipe, Mode::S_IRWXU).unwrap();
+    let script = format!("exec sleep 60 > '{}'", pipe.display());
+    let config = format!(
+        "interval = '50ms'\n[[check]]\nname = 'a'\nscope = 'user'\ntimeout = '1h'\n\
+         command.argv = ['sh', '-c', {script:?}]"
+    );
+    let _daemon = stand.start_daemon_with(me, &config);
+    for _ in 0..10 {
+        let (agent, _events) = start(&mut stand.agent(me, me), me);
+        let (told, tells) = mpsc::channel();
+        let pipe = pipe.clone();
+        std::thread::spawn(move || {
+            // Opens when the command has opened it too, and ends when it has ended.
+            let mut file = File::open(pipe).unwrap();
+            told.send(0).ok();
+            told.send(file.read_to_end(&mut Vec::new()).unwrap())
+        });
+        assert_eq!(tells.recv_timeout(PATIENCE), Ok(0), "the command starts");
+        stop(agent);
+        assert_eq!(tells.recv_timeout(PATIENCE), Ok(0), "the command ends");
+    }
+}
+
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Tells it to stop, and waits until it has.
 fn stop(agent: Child) {
