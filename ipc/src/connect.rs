@@ -61,8 +61,8 @@ impl ClientBuilder {
         self
     }
 
-    /// How long to wait for a daemon that is not there yet. Default 5 s; a daemon that
-    /// launchd respawns may take 10 s.
+    /// How long to wait for a daemon that is not there yet, or that restarts before it has
+    /// answered. Default 5 s; a daemon that launchd respawns may take 10 s.
     pub fn connect_within(mut self, patience: Duration) -> Self {
         self.patience = patience;
         self
@@ -89,8 +89,8 @@ impl ClientBuilder {
         let trust = self.trust.resolve()?;
         let link = Link::new(Side::Connecting, self.services, self.limits)?;
         let deadline = end_of(now(), self.patience).into();
-        let socket = socket::connect(&self.path, deadline).await?;
-        link.connect(socket, &trust, self.timeout).await
+        let meet = |socket| link.clone().connect(socket, &trust, self.timeout);
+        socket::connect_and_meet(&self.path, deadline, meet, Error::is_end_of_daemon).await
     }
 }
 

@@ -89,6 +89,14 @@ impl Error {
         }
     }
 
+    /// Whether the daemon went without a word before the handshake was done, as one that restarts does.
+    pub(crate) const fn is_end_of_daemon(&self) -> bool {
+        matches!(
+            self,
+            Self::Handshake(HandshakeError::Lost(ConnectionError::Closed))
+        )
+    }
+
     /// Whether the connection was lost: state given to the peer must be given again.
     #[must_use]
     pub fn is_interrupted(&self) -> bool {

@@ -153,7 +153,8 @@ impl ClientBuilder {
         self
     }
 
-    /// How long to wait for a daemon that is not there yet. Default 5 s.
+    /// How long to wait for a daemon that is not there yet, or that restarts before it has
+    /// answered. Default 5 s.
     pub fn connect_within(mut self, patience: Duration) -> Self {
         self.patience = patience;
         self

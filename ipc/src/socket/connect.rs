@@ -95,6 +95,71 @@ pub(crate) fn connect_blocking(
     }
 }
 
+/// Connects and has `meet` make something of the connection; both again, until `deadline`, where `ended` says of its error that the
+/// daemon went before they had met. One that restarts leaves those who wait for it so.
+///
+/// # Errors
+///
+/// As [`connect`], and those of `meet`.
+///
+/// # Cancel safety
+///
+/// As [`connect`], if `meet` is.
+pub(crate) async fn connect_and_meet<T, E: From<ConnectError>, F>(
+    path: &SocketPath,
+    deadline: tokio::time::Instant,
+    meet: impl Fn(OwnedFd) -> F,
+    ended: fn(&E) -> bool,
+) -> Result<T, E>
+where
+    F: Future<Output = Result<T, E>>,
+{
+    let mut tries = 0;
+    loop {
+        let error = match meet(connect(path, deadline).await?).await {
+            Err(error) if ended(&error) => error,
+            met => return met,
+        };
+        let left = deadline.saturating_duration_since(tokio::time::Instant::now());
+        let wait = until_next(&mut tries, left, jitter()).ok_or(error)?;
+        tokio::time::sleep(wait).await;
+    }
+}
+
+/// As [`connect_and_meet`], for a program without a runtime: the calling thread sleeps.
+///
+/// # Errors
+///
+/// As [`connect_and_meet`].
+pub(crate) fn connect_and_meet_blocking<T, E: From<ConnectError>>(
+    path: &SocketPath,
+    deadline: std::time::Instant,
+    meet: impl Fn(OwnedFd) -> Result<T, E>,
+    ended: fn(&E) -> bool,
+) -> Result<T, E> {
+    let mut tries = 0;
+    loop {
+        let error = match meet(connect_blocking(path, deadline)?) {
+            Err(error) if ended(&error) => error,
+            met => return met,
+        };
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "there is no runtime whose clock could be used"
+        )]
+        let left = deadline.saturating_duration_since(std::time::Instant::now());
+        let wait = until_next(&mut tries, left, jitter()).ok_or(error)?;
+        std::thread::sleep(wait);
+    }
+}
+
+/// How long to wait before the next of these tries, one of which is made at the deadline itself; none after it.
+fn until_next(tries: &mut u32, left: Duration, jitter: u8) -> Option<Duration> {
+    let wait = pause(*tries, jitter).min(left);
+    *tries = tries.saturating_add(1);
+    (!left.is_zero()).then_some(wait)
+}
+
 fn try_once(path: &SocketPath) -> io::Result<OwnedFd> {
     let socket = sys::stream_socket()?;
     raise_buffers(&socket, super::BUFFER, super::BUFFER);
@@ -133,13 +198,7 @@ impl Attempts {
             Errno::EACCES | Errno::EPERM => return Err(ConnectError::NotAllowed { path, source }),
             _ => return Err(ConnectError::Io { path, source }),
         };
-        if left.is_zero() {
-            return Err(ConnectError::Deadline { path, source });
-        }
-        let wait = pause(*tries, jitter);
-        *tries = tries.saturating_add(1);
-        // One last try at the deadline itself.
-        Ok(wait.min(left))
+        until_next(tries, left, jitter).ok_or(ConnectError::Deadline { path, source })
     }
 }
 

@@ -18,7 +18,9 @@ pub(crate) use accept::Accepted;
 pub use bind::BindError;
 pub(crate) use bind::BindOptions;
 pub use connect::ConnectError;
+#[cfg(test)]
 pub(crate) use connect::{connect, connect_blocking};
+pub(crate) use connect::{connect_and_meet, connect_and_meet_blocking};
 pub use directory::{DirectoryError, Flaw};
 pub use inherited::InheritError;
 pub(crate) use listener::Listener;

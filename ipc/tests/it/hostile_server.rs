@@ -21,12 +21,22 @@ pub(crate) struct Fake {
 
 impl Fake {
     pub(crate) fn start(serve: impl FnOnce(&mut Raw) + Send + 'static) -> Self {
+        Self::start_again(Vec::new(), serve)
+    }
+
+    /// One that ends in the first handshakes, after this much of each.
+    pub(crate) fn start_again(
+        ended: Vec<fn(&mut Raw)>,
+        serve: impl FnOnce(&mut Raw) + Send + 'static,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().canonicalize().unwrap().join("d.sock");
         let listener = UnixListener::bind(&path).unwrap();
         let serving = std::thread::spawn(move || {
-            let mut raw = Raw::new(listener.accept().unwrap().0);
-            serve(&mut raw);
+            for part in ended {
+                part(&mut Raw::new(listener.accept().unwrap().0));
+            }
+            serve(&mut Raw::new(listener.accept().unwrap().0));
         });
         Self {
             path: SocketPath::at(path).unwrap(),
@@ -36,7 +46,7 @@ impl Fake {
     }
 }
 
-/// A client of a server that is only bytes.
+/// A client of a server that is only bytes, which it tries once.
 pub(crate) fn client_of(
     serve: impl FnOnce(&mut Raw) + Send + 'static,
     call: impl AsyncFnOnce(Result<Client, Error>),
@@ -46,6 +56,7 @@ pub(crate) fn client_of(
     runtime.enable_all().build().unwrap().block_on(async {
         let client = Client::builder(fake.path.clone())
             .trust(Policy::any_user())
+            .connect_within(Duration::ZERO)
             .connect();
         call(soon(client).await).await;
     });
@@ -59,7 +70,7 @@ pub(crate) fn blocking_client_of(
 ) {
     let fake = Fake::start(serve);
     let client = ipc::blocking::Client::builder(fake.path.clone()).trust(Policy::any_user());
-    call(client.connect());
+    call(client.connect_within(Duration::ZERO).connect());
     fake.serving.join().unwrap();
 }
 

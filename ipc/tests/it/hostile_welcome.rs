@@ -12,7 +12,7 @@ use ipc::{
 };
 use prost::Message;
 
-use crate::hostile_server::{Fake, blocking_client_of, client_of, welcome};
+use crate::hostile_server::{Fake, blocking_client_of, client_of, greet, welcome};
 use crate::raw::{PREFACE, Raw, frame};
 use crate::support::limits;
 
@@ -89,17 +89,19 @@ fn a_server_that_breaks_the_handshake_is_named() {
     }
 }
 
+/// A server's refusal.
+fn away(code: u32) -> Vec<u8> {
+    let away = GoAway {
+        code,
+        message: "not today".into(),
+        last_call: 0,
+    };
+    let away = frame(Kind::GoAway, 0, Flags::NONE, &away.encode_to_vec());
+    [&PREFACE[..], &away].concat()
+}
+
 #[test]
 fn a_server_that_turns_the_client_away_is_quoted() {
-    let away = |code| {
-        let away = GoAway {
-            code,
-            message: "not today".into(),
-            last_call: 0,
-        };
-        let away = frame(Kind::GoAway, 0, Flags::NONE, &away.encode_to_vec());
-        [&PREFACE[..], &away].concat()
-    };
     shakes(away(64), |error| {
         let quoted = matches!(&error, HandshakeError::Refused(text) if text == "not today");
         assert!(quoted, "{error:?}");
@@ -139,6 +141,72 @@ fn a_server_that_hangs_up_is_lost_and_in_the_middle_of_a_frame_is_named() {
     }
     // What it leaves unread makes the end of its socket an error.
     meet(|raw| raw.preface(), |error| assert!(is_closed(&error)));
+}
+
+/// A client with patience, which has a runtime or has none.
+fn patient(blocking: bool, path: &SocketPath) -> Result<(), Error> {
+    let patience = Duration::from_secs(20);
+    if blocking {
+        let client = blocking::Client::builder(path.clone()).trust(Policy::any_user());
+        return client.connect_within(patience).connect().map(drop);
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let client = Client::builder(path.clone()).trust(Policy::any_user());
+    let connected = sendable(client.connect_within(patience).connect());
+    runtime.unwrap().block_on(connected).map(drop)
+}
+
+/// A program may connect in a task of any thread.
+const fn sendable<T: Send>(future: T) -> T {
+    future
+}
+
+#[test]
+fn a_server_that_ends_before_its_welcome_is_tried_again() {
+    for blocking in [false, true] {
+        let ended: Vec<fn(&mut Raw)> = vec![
+            |_| {},
+            // What it leaves unread makes the end of its socket an error.
+            Raw::preface,
+            |raw| {
+                raw.preface();
+                raw.until(Kind::Hello);
+                raw.send(&PREFACE);
+            },
+        ];
+        let fake = Fake::start_again(ended, |raw| greet(raw, &welcome()));
+        patient(blocking, &fake.path).unwrap();
+        fake.serving.join().unwrap();
+    }
+}
+
+#[test]
+fn a_server_that_turns_the_client_away_is_not_tried_again() {
+    for blocking in [false, true] {
+        for code in [64, 65] {
+            let fake = Fake::start(move |raw| {
+                raw.send(&away(code));
+            });
+            let error = handshake(patient(blocking, &fake.path).unwrap_err());
+            let turned_away = matches!(
+                error,
+                HandshakeError::Refused(_) | HandshakeError::Overloaded(_)
+            );
+            assert!(turned_away, "{error:?}");
+            fake.serving.join().unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_server_that_ends_again_and_again_is_lost_when_the_time_is_over() {
+    let fake = Fake::start_again(vec![|_| {}; 1_000], |_| {});
+    let patience = Duration::from_millis(20);
+    let client = blocking::Client::builder(fake.path).trust(Policy::any_user());
+    let error = client.connect_within(patience).connect().unwrap_err();
+    assert!(is_closed(&handshake(error)));
 }
 
 fn is_closed(error: &HandshakeError) -> bool {

@@ -52,7 +52,12 @@ impl Link {
         patience: Duration,
     ) -> Result<Self, Error> {
         limits.validate()?;
-        let socket = socket::connect_blocking(path, end_of(now(), patience))?;
+        let meet = |socket| Self::meet(socket, trust, limits);
+        let deadline = end_of(now(), patience);
+        socket::connect_and_meet_blocking(path, deadline, meet, Error::is_end_of_daemon)
+    }
+
+    fn meet(socket: OwnedFd, trust: &ResolvedPolicy, limits: Limits) -> Result<Self, Error> {
         let local = Local {
             limits,
             services: Vec::new(),
