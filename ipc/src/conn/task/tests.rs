@@ -190,7 +190,7 @@ async fn started(task: &mut Task) {
 
 #[tokio::test(start_paused = true)]
 async fn a_frame_that_waited_in_the_socket_is_not_late() {
-    // [TMO-4]
+    // [TMO-4] [TMO-5]
     let limits = Limits::default();
     for timer_first in [false, true] {
         let (_connection, mut task, far) = connection(&peer(), 0, Arc::new(Nobody), limits);

@@ -141,7 +141,7 @@ fn a_frame_must_be_complete_in_time() {
 
 #[test]
 fn a_frame_that_waited_to_be_read_has_as_much_time_again_once() {
-    // TMO-4
+    // TMO-5
     let mut rig = Rig::accepting();
     for id in [1, 3] {
         let frame = call(id, true);
