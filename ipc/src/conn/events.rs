@@ -14,7 +14,7 @@ use crate::pool::Pool;
 use crate::status::Code;
 use crate::sync::Arc;
 use crate::wire::messages::{End, GoAway};
-use crate::wire::{CallId, Event, Key, Role};
+use crate::wire::{CallId, Event, Key, Role, Violation};
 
 /// A call of the peer that is to be run.
 #[derive(Debug)]
@@ -64,6 +64,7 @@ pub(crate) fn take(
                 mut whole,
                 end,
             } => {
+                must_have_left(core, key)?;
                 whole.bytes = pool.adopt(whole.bytes);
                 let Some(slot) = core.engine.user_mut(key) else {
                     continue;
@@ -74,7 +75,10 @@ pub(crate) fn take(
                     end_direction(core, key, End::default(), wakes);
                 }
             }
-            Event::End { key, end } => end_direction(core, key, end, wakes),
+            Event::End { key, end } => {
+                must_have_left(core, key)?;
+                end_direction(core, key, end, wakes);
+            }
             Event::Cancelled { key } => {
                 if let Some(slot) = core.engine.user_mut(key) {
                     slot.stop(wakes);
@@ -88,6 +92,15 @@ pub(crate) fn take(
         }
     }
     Ok(None)
+}
+
+/// A peer that answers what it cannot have read would free the permit of a call that still waits.
+fn must_have_left(core: &Core, key: Key) -> Result<(), Violation> {
+    let ours = core.engine.role(key) == Some(Role::Caller);
+    if ours && !core.has_left(key) {
+        return Err(Violation::UnknownCall);
+    }
+    Ok(())
 }
 
 /// The peer has sent all it will: the called side's end is that of the call.

@@ -24,7 +24,7 @@ use crate::incoming::{Handling, Incoming};
 use crate::method::{Method, Shape};
 use crate::service::{Scripted, Services};
 use crate::wire::messages::CallHead;
-use crate::wire::{Flags, Kind};
+use crate::wire::{Flags, Kind, Violation};
 
 static GO: [Method; 2] = [
     Method::new("test.Scripted/Go", Shape::OneWay),
@@ -365,4 +365,17 @@ async fn calls_that_are_given_up_before_they_leave_pile_up_no_output() {
     assert!(queued > before);
     assert!(!connection.lock().engine.is_done(stays));
     drop(far);
+}
+
+#[tokio::test]
+async fn nobody_answers_a_call_that_has_not_left() {
+    // [IDS-5]
+    let (connection, task, far) = connection(&peer(), 16, Arc::new(Nobody), Limits::default());
+    // More than the stream holds.
+    connection.with_output(|core| (0..6_000).for_each(|ping| core.engine.ping(ping)));
+    connection.open(opening(true), true, None).unwrap();
+    far.send(&frame(1, Kind::End, Flags::NONE, b"")).unwrap();
+    let ended = task.run().await;
+    let unknown = matches!(ended, ConnectionError::Violation(Violation::UnknownCall));
+    assert!(unknown, "{ended:?}");
 }
