@@ -2,6 +2,7 @@
 //!
 //! The lock is short: nobody awaits, calls a handler or decodes a message while holding it.
 
+use std::collections::BTreeSet;
 use std::task::Waker;
 use std::time::Instant;
 
@@ -13,7 +14,7 @@ use super::writing::Writing;
 use crate::clock::now;
 use crate::error::ConnectionError;
 use crate::wire::messages::End;
-use crate::wire::{Body, Engine, Key, Role, SendError};
+use crate::wire::{Body, CallId, Engine, Key, Role, SendError};
 
 /// The state of one connection.
 #[derive(Debug)]
@@ -45,6 +46,8 @@ pub(crate) struct Core {
     /// Senders that wait for the output to shrink.
     room: Vec<Waker>,
     writing: Writing,
+    /// Calls of ours that were given up before they had left, and may still wait.
+    given_up: BTreeSet<CallId>,
     /// Calls of ours up to this id may have left.
     left: u32,
     /// Calls of ours up to this id may stand in `writing`.
@@ -77,6 +80,7 @@ impl Core {
             busy: 0,
             room: Vec::new(),
             writing: Writing::default(),
+            given_up: BTreeSet::new(),
             left: 0,
             moved: 0,
         }
@@ -225,20 +229,32 @@ impl Core {
         if self.engine.is_done(key) {
             return;
         }
-        if !self.is_flushed() {
-            // Its permit is free now, so what waits of it must not stay.
-            self.withdraw(&[key]);
+        if !self.has_left(key) {
+            self.given_up.extend(self.engine.id(key));
         }
         self.engine.cancel(key, code);
         if let Some(slot) = self.engine.user_mut(key) {
             slot.end(Ending::Cancelled, wakes);
+        }
+        // Their permits are free, so what waits of them must not grow. Not one by one: each time moves
+        // what waits behind it.
+        let open = usize::try_from(self.engine.open_calls(Role::Caller)).unwrap_or(usize::MAX);
+        if self.given_up.len() > open.max(SOME_GIVEN_UP) {
+            let given_up = std::mem::take(&mut self.given_up);
+            self.writing.withdraw(&given_up, &mut self.engine);
         }
         wakes.add(self.want());
     }
 
     /// Takes back those calls of ours that wait for the socket as a whole, which ends them.
     pub(crate) fn withdraw(&mut self, keys: &[Key]) {
-        self.writing.withdraw(keys, &mut self.engine);
+        let ours = |key: &&Key| self.engine.role(**key) == Some(Role::Caller);
+        let open = keys
+            .iter()
+            .filter(ours)
+            .filter(|key| !self.engine.is_done(**key));
+        let ids = open.filter_map(|key| self.engine.id(*key)).collect();
+        self.writing.withdraw(&ids, &mut self.engine);
     }
 
     /// Whether frames of this call may have reached the peer.
@@ -369,5 +385,7 @@ impl Core {
     }
 }
 
+/// Calls that may wait although they were given up, at least.
+const SOME_GIVEN_UP: usize = 32;
 /// Large chunks that are written in one go, each of up to 128 KiB.
 const SOME: usize = 2;

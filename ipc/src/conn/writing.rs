@@ -1,8 +1,10 @@
 //! What is on its way to the socket.
 
+use std::collections::BTreeSet;
+
 use bytes::{Bytes, BytesMut};
 
-use crate::wire::{Engine, Key};
+use crate::wire::{CallId, Engine};
 
 /// Frames, and behind them the end of the last one, if it is large.
 #[derive(Debug, Default)]
@@ -45,8 +47,8 @@ impl Writing {
     }
 
     /// Takes back those calls of ours of which nothing has left.
-    pub(super) fn withdraw<T: Default>(&mut self, keys: &[Key], engine: &mut Engine<T>) {
-        engine.withdraw(keys, (&mut self.frames, &mut self.payload), self.written);
+    pub(super) fn withdraw<T: Default>(&mut self, ids: &BTreeSet<CallId>, engine: &mut Engine<T>) {
+        engine.withdraw(ids, (&mut self.frames, &mut self.payload), self.written);
     }
 
     /// Memory that is kept for frames, in bytes.

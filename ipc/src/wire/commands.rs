@@ -1,6 +1,7 @@
 //! What this side wants of a connection: open calls, send, end, cancel, stop.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
@@ -231,19 +232,16 @@ impl<T: Default> Engine<T> {
         self.retire(key);
     }
 
-    /// Takes back those calls of ours of which nothing has left, and ends them: the peer will
-    /// never see them. `out` and, behind it, `payload` were handed over last, and `sent` bytes
+    /// Takes back those of these calls of ours of which nothing has left, and ends them: the peer
+    /// will never see them. `out` and, behind it, `payload` were handed over last, and `sent` bytes
     /// of them have left.
     pub fn withdraw(
         &mut self,
-        keys: &[Key],
+        ids: &BTreeSet<CallId>,
         (out, payload): (&mut BytesMut, &mut Bytes),
         sent: usize,
     ) {
-        let calls = keys.iter().filter_map(|key| self.calls.get(*key));
-        let open = calls.filter(|call| call.role == Role::Caller && call.state != State::Done);
-        let ids = open.map(|call| call.id).collect();
-        for id in self.out.withdraw(&ids, (out, payload), sent) {
+        for id in self.out.withdraw(ids, (out, payload), sent) {
             if let Some(key) = self.calls.find(id) {
                 self.retire(key);
             }

@@ -230,9 +230,13 @@ impl Peer {
     pub(super) fn expire(&mut self, other: &mut Self, now: Instant) {
         self.check_deadline();
         let expired = from_fn(|| self.engine.poll_expired(now)).collect::<Vec<_>>();
+        let ours = expired
+            .iter()
+            .filter(|key| self.engine.role(**key) == Some(Role::Caller));
+        let ids = ours.filter_map(|key| self.engine.id(*key)).collect();
         let writing = &mut self.writing;
         let parts = (&mut writing.frames, &mut writing.payload);
-        self.engine.withdraw(&expired, parts, writing.sent);
+        self.engine.withdraw(&ids, parts, writing.sent);
         for key in expired {
             let known = self.calls.get(&key).expect("only owned calls expire here");
             if known.role == Role::Caller && self.engine.is_done(key) {

@@ -109,11 +109,9 @@ fn a_call_with_a_large_end_can_be_taken_back() {
         let mut rig = Rig::connecting();
         let keys =
             [large(20_000), large(30_000)].map(|(body, _)| rig.engine.open(opening(body)).unwrap());
-        rig.engine.withdraw(
-            &keys[withdrawn..=withdrawn],
-            (&mut BytesMut::new(), &mut Bytes::new()),
-            0,
-        );
+        let ids = rig.ids(&keys[withdrawn..=withdrawn]);
+        let nothing = (&mut BytesMut::new(), &mut Bytes::new());
+        rig.engine.withdraw(&ids, nothing, 0);
         let said = rig.says();
         let left = [("call 3 end", 30_000), ("call 1 end", 20_000)][withdrawn];
         assert_eq!(names(&said), [left.0]);
@@ -141,8 +139,8 @@ fn a_call_that_was_handed_over_takes_its_large_end_back_with_it() {
         let (mut out, mut payload) = (BytesMut::new(), Bytes::new());
         assert!(rig.engine.poll_parts(&mut out, &mut payload));
         assert_eq!(payload.len(), 20_000);
-        rig.engine
-            .withdraw(&keys[withdrawn..=withdrawn], (&mut out, &mut payload), 0);
+        let ids = rig.ids(&keys[withdrawn..=withdrawn]);
+        rig.engine.withdraw(&ids, (&mut out, &mut payload), 0);
         out.extend_from_slice(&payload);
         let left = ["call 3 end", "call 1 end"][withdrawn];
         assert_eq!(names(&frames(out)), [left]);

@@ -12,12 +12,13 @@ mod order;
 mod states;
 mod time;
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use prost::Message;
 
-use super::call::{Key, Side};
+use super::call::{CallId, Key, Side};
 use super::decoder::Decoder;
 use super::engine::{Engine, Event};
 use super::frame::Frame;
@@ -101,6 +102,11 @@ impl Rig {
         let mut out = BytesMut::new();
         while self.engine.poll_output(&mut out) {}
         frames(out)
+    }
+
+    fn ids(&self, keys: &[Key]) -> BTreeSet<CallId> {
+        let ids = keys.iter().map(|key| self.engine.id(*key).unwrap());
+        ids.collect()
     }
 
     /// What the engine writes in one go.

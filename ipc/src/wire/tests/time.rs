@@ -184,8 +184,8 @@ fn calls_that_are_taken_back_leave_what_precedes_them_in_its_place() {
     let queued = [(); 3].map(|()| rig.open(Some(3_000), true));
     let place = out.as_ptr();
     // The first has begun to leave.
-    let keys = [queued[1], handed[3], handed[0], handed[1]];
-    rig.engine.withdraw(&keys, (&mut out, &mut Bytes::new()), 1);
+    let ids = rig.ids(&[queued[1], handed[3], handed[0], handed[1]]);
+    rig.engine.withdraw(&ids, (&mut out, &mut Bytes::new()), 1);
     assert_eq!(out.as_ptr(), place, "rebuilt");
     let done = |key| rig.engine.is_done(key);
     assert_eq!(handed.map(done), [false, true, false, true, false]);
@@ -204,8 +204,8 @@ fn a_call_that_is_taken_back_takes_the_chunk_behind_the_frames_with_it() {
         let mut chunk = Bytes::new();
         assert!(rig.engine.poll_parts(&mut out, &mut chunk));
         assert_eq!(chunk.len(), 65_536);
-        rig.engine
-            .withdraw(&keys[withdrawn..=withdrawn], (&mut out, &mut chunk), 0);
+        let ids = rig.ids(&keys[withdrawn..=withdrawn]);
+        rig.engine.withdraw(&ids, (&mut out, &mut chunk), 0);
         out.extend_from_slice(&chunk);
         let left: &[_] = match withdrawn {
             0 => &["call 3", "message 3 more"],
