@@ -84,7 +84,6 @@ impl<T: Default> Engine<T> {
         }
         let head_len = open.head.encoded_len();
         self.check(&open, head_len)?;
-        self.next_id = id.get().checked_add(2).and_then(CallId::parse);
         let Open {
             head,
             body,
@@ -92,6 +91,31 @@ impl<T: Default> Engine<T> {
             one_way,
             deadline,
         } = open;
+        let len = head_len.saturating_add(body.as_ref().map_or(0, Body::inline_len));
+        let fits = len <= self.chunk();
+        let ends = end && fits;
+        let flags = Flags::NONE
+            .with(Flags::END, ends)
+            .with(Flags::ONE_WAY, one_way);
+        let call = Head::call(Kind::Call, id, flags);
+        // First of all what may panic, so that nothing is left of the call then.
+        let rest = match body {
+            Some(body) if fits => {
+                let inline = body.len();
+                let before = |out: &mut BytesMut| {
+                    head.encode_raw(out);
+                    put_inline_prefix(out, inline);
+                };
+                self.out.put(call, len, before, body);
+                None
+            }
+            body => {
+                let rest = body.map(Body::into_parts);
+                put_message(self.out.data(), call, &head);
+                rest
+            }
+        };
+        self.next_id = id.get().checked_add(2).and_then(CallId::parse);
         let key = self.calls.insert(Call {
             id,
             role: Role::Caller,
@@ -103,29 +127,8 @@ impl<T: Default> Engine<T> {
             receive: ReceiveHalf::new(self.ours.initial_credit),
             user: T::default(),
         });
-        let inline = body.as_ref().map_or(0, Body::inline_len);
-        let len = head_len.saturating_add(inline);
-        let fits = len <= self.chunk();
-        let ends = end && fits;
-        let flags = Flags::NONE
-            .with(Flags::END, ends)
-            .with(Flags::ONE_WAY, one_way);
-        let call = Head::call(Kind::Call, id, flags);
-        match body {
-            Some(body) if fits => {
-                let inline = body.len();
-                let before = |out: &mut BytesMut| {
-                    head.encode_raw(out);
-                    put_inline_prefix(out, inline);
-                };
-                self.out.put(call, len, before, body);
-            }
-            body => {
-                put_message(self.out.data(), call, &head);
-                if let Some(body) = body {
-                    self.queue(key, body, end);
-                }
-            }
+        if let Some(rest) = rest {
+            self.queue(key, rest, end);
         }
         if ends {
             self.ended(key);
@@ -159,7 +162,7 @@ impl<T: Default> Engine<T> {
                 self.ended(key);
             }
         } else {
-            self.queue(key, body, end);
+            self.queue(key, body.into_parts(), end);
         }
         Ok(())
     }

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 
 use super::assembly::Assembly;
-use super::body::Body;
 use super::call::{CallId, Key, Role, Side, State};
 use super::calls::Calls;
 use super::copy::append;
@@ -373,8 +372,7 @@ impl<T: Default> Engine<T> {
         }
     }
 
-    pub(crate) fn queue(&mut self, key: Key, body: Body<'_>, end: bool) {
-        let parts = body.into_parts();
+    pub(crate) fn queue(&mut self, key: Key, parts: (Bytes, Bytes), end: bool) {
         if let Some(call) = self.calls.get_mut(key) {
             call.send.ended = end;
             call.send.push_message(parts, end);

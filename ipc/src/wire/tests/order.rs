@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::super::body::Encode;
-use super::super::call::CallId;
+use super::super::call::{CallId, Role};
 use super::super::commands::OpenError;
 use super::*;
 
@@ -223,6 +223,7 @@ fn a_message_that_panics_leaves_no_part_of_a_frame() {
         rig.engine.open(bomb)
     }));
     assert!(opened.is_err());
+    assert_eq!(rig.engine.open_calls(Role::Caller), 1);
     rig.open(Some(8), true);
-    assert_eq!(names(&rig.says()), ["call 1 end", "call 5 end"]);
+    assert_eq!(names(&rig.says()), ["call 1 end", "call 3 end"]);
 }
