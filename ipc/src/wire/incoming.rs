@@ -52,6 +52,7 @@ impl<T: Default> Engine<T> {
             Frame::Pong(Ping { opaque }) => return Ok(Some(Event::Pong(opaque))),
             Frame::GoAway(away) => {
                 let before = self.peer_going_away;
+                let before = before.map(|before| before.min(self.last_opened()));
                 let sooner = before.is_none_or(|before| away.last_call < before);
                 if sooner {
                     self.peer_going_away = Some(away.last_call);

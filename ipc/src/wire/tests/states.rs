@@ -350,12 +350,16 @@ fn a_peer_that_goes_away_gets_no_new_calls_but_may_call() {
 fn a_peer_that_goes_away_again_is_heard_if_that_says_more() {
     // GOA-4 GOA-6
     let mut rig = Rig::connecting();
+    let _open = [(); 4].map(|()| rig.open(None, true));
+    let last = rig.engine.last_opened();
     for (code, last_call, says_more) in [
-        (0, 5, true),
-        (0, 5, false),
-        (0, 7, false),
-        (0, 6, false),
-        (0, 3, true),
+        (0, u32::MAX, true),
+        (0, u32::MAX - 1, false),
+        (0, last, false),
+        (0, last - 2, true),
+        (0, last - 2, false),
+        (0, last, false),
+        (0, last - 4, true),
         (2, 9, true),
     ] {
         let events = rig.hear(goaway(code, last_call)).unwrap();
