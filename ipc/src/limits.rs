@@ -26,7 +26,8 @@ pub struct Limits {
     pub max_calls: u32,
     /// Messages larger than `initial_credit` that are taken in at once on one connection.
     /// Default 4: bounds what many unfinished messages make us hold; the others wait for
-    /// credit. Those that are complete and unread do not count: they must not stop others.
+    /// credit. Those that are complete and unread do not count: they must not stop others. Smaller
+    /// ones in several chunks count only while there is room for them.
     pub max_assembling: u32,
     /// Bytes of one stream the peer may send ahead of its reader. Default 1048576: bounds
     /// each stream's queue; half of it is more than a socket holds, so that a reader that keeps up
@@ -42,7 +43,7 @@ pub struct Limits {
     /// Time from the first byte of a frame to its last, and from a complete single request to
     /// the end of its caller's direction. Default 10 s: a length prefix bounds bytes, this
     /// bounds time. Between the calls of a blocking client, which does not read then, it stands
-    /// still.
+    /// still; a frame that is found waiting when it has passed has as much time again, once.
     pub frame: Duration,
     /// Time a write may wait for a peer that does not read, and in all a single answer for
     /// credit and for its turn at the socket. Default 30 s: bounds how long a stopped peer holds memory.
@@ -61,7 +62,8 @@ pub struct Limits {
     /// polls a network device itself (`net.core.busy_read`, `Documentation/admin-guide/sysctl/net.rst`).
     pub busy_poll: Option<Duration>,
     /// Bytes queued for a peer before streams and one-way calls wait. Default 262144: bounds
-    /// the output buffer of a connection; unary calls are bounded by the peer's `max_calls`.
+    /// the output buffer of a connection; unary calls are bounded by the peer's `max_calls`, those
+    /// that were given up included.
     pub outbox: u32,
     /// Bytes of large message buffers kept for reuse over all connections of a server
     /// or client. Default 8388608: fresh pages, not copies, are what makes large messages slow.

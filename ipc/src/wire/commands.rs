@@ -216,6 +216,7 @@ impl<T: Default> Engine<T> {
         call.send.clear();
         call.send.ended = false;
         self.unlist(key);
+        self.abandon(Some(key));
         self.end(key, status);
     }
 
@@ -232,6 +233,7 @@ impl<T: Default> Engine<T> {
             let head = Head::call(Kind::Cancel, call.id, Flags::NONE);
             put_message(self.out.data(), head, &Cancel { code });
         }
+        self.abandon(Some(key));
         self.retire(key);
     }
 

@@ -60,8 +60,10 @@ impl<T: Default> Engine<T> {
             return;
         };
         let len = usize::try_from(header.len).unwrap_or(usize::MAX);
-        // One that may grow to any size may have a buffer of any size.
-        let first = more && !call.receive.is_partial() && self.assembly.has_room();
+        // One that may grow to any size may have a buffer of any size; while nothing of its call
+        // waits unread it always gets the credit to be complete.
+        let begins = more && !call.receive.is_partial();
+        let first = begins && !call.receive.window.is_held() && self.assembly.has_room();
         let (max, spare) = (self.ours.max_message, &mut self.spare);
         if call.receive.make_room(len, first, max, spare) {
             if first {

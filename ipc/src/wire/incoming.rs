@@ -42,6 +42,7 @@ impl<T: Default> Engine<T> {
             Frame::End(id, end) => return self.on_end(id, end),
             Frame::Cancel(id, _) => {
                 let key = self.step(id, Input::Cancel)?;
+                self.abandon(key);
                 return Ok(self.owned(key).map(|key| Event::Cancelled { key }));
             }
             Frame::Credit(id, credit) => self.on_credit(id, credit)?,
@@ -243,6 +244,13 @@ impl<T: Default> Engine<T> {
     /// The call, if its owner has not let go and wants to know.
     fn owned(&self, key: Option<Key>) -> Option<Key> {
         key.filter(|key| self.calls.get(*key).is_some_and(|call| !call.orphan))
+    }
+
+    /// Lets go of what has come of a message that will not be complete.
+    pub(crate) fn abandon(&mut self, key: Option<Key>) {
+        if let Some(call) = key.and_then(|key| self.calls.get_mut(key)) {
+            call.receive.abandon();
+        }
     }
 
     /// Gives the peer credit for a call, if some is due.

@@ -100,10 +100,11 @@ impl ReceiveHalf {
         spare: &mut Option<BytesMut>,
     ) -> bool {
         let max = usize::try_from(max_message).unwrap_or(usize::MAX);
-        let (have, room, roomy) = match (&self.partial, &spare) {
-            (Some(partial), _) => (partial.bytes.len(), partial.bytes.len(), ROOMY),
-            (None, Some(spare)) if first => (0, spare.capacity(), usize::MAX),
-            (None, _) => return false,
+        let lent = spare.as_ref().map_or(0, BytesMut::capacity);
+        let (have, room, roomy) = match &self.partial {
+            Some(partial) => (partial.bytes.len(), partial.bytes.len(), ROOMY),
+            None if first && lent <= max.saturating_mul(2) => (0, lent, usize::MAX),
+            None => return false,
         };
         let fits = len <= room && have.saturating_add(len) <= max;
         if !fits || !self.window.allows(cost(len)) {
@@ -112,6 +113,11 @@ impl ReceiveHalf {
         let partial = self.partial.get_or_insert_default();
         partial.grow(len, roomy, spare);
         true
+    }
+
+    /// Lets go of the message in the making: the call is over.
+    pub(crate) fn abandon(&mut self) {
+        self.partial = None;
     }
 
     /// What there is of the message in the making.

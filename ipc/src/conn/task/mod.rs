@@ -38,7 +38,8 @@ pub(crate) struct Task {
     timer: Option<Timer>,
     /// A flush was asked for, and the others have had their turn to add to it.
     yielded: bool,
-    /// Calls that were run since the others had their turn, and input that was taken up, in [`BYTES`].
+    /// Calls that were run since the others had their turn, and input that was taken up, in [`BYTES`];
+    /// not what was read straight into its message, which costs nothing more.
     turn: u32,
     /// More of them may wait for the next turn; whether the others have had theirs.
     behind: Option<bool>,
@@ -256,8 +257,7 @@ impl Task {
         let connection = &self.connection;
         let (now, wakes) = (now(), &mut self.wakes);
         let mut core = connection.lock();
-        let mut lent = self.input.bytes.len() > LENDING || self.input.target.is_some();
-        if lent {
+        if self.input.bytes.len() > LENDING || self.input.target.is_some() {
             core.engine.lend(connection.pool.take());
         }
         if let Some(target) = self.input.target.take() {
@@ -282,8 +282,7 @@ impl Task {
                     core = connection.lock();
                     self.turn += 1;
                 }
-                Ok(None) if !lent && !self.input.bytes.is_empty() => {
-                    lent = true;
+                Ok(None) if core.engine.spare.is_none() && !self.input.bytes.is_empty() => {
                     core.engine.lend(connection.pool.take());
                 }
                 other => break other.map(drop),

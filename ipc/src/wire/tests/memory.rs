@@ -61,12 +61,46 @@ fn the_first_of_several_chunks_is_taken_as_it_comes_where_a_buffer_was_lent() {
 }
 
 #[test]
+fn a_message_behind_unread_ones_takes_no_turn_that_it_cannot_use() {
+    // CRD-6
+    let mut rig = Rig::new(Side::Accepting, |ours, _| {
+        (ours.max_assembling, ours.initial_credit) = (1, 1_000);
+    });
+    rig.called([call(1, false), call(3, false)].concat());
+    rig.hear(message(1, Flags::NONE, 700)).unwrap();
+    rig.engine.lend(BytesMut::with_capacity(1 << 20));
+    rig.hear(begun(1, Flags::MORE, 200)).unwrap();
+    rig.hear([7; 195]).unwrap();
+    rig.hear(message(3, Flags::MORE, 900)).unwrap();
+    assert_eq!(names(&rig.says()), ["credit 3 912"]);
+}
+
+#[test]
+fn a_call_that_is_over_keeps_nothing_of_its_unfinished_message() {
+    for by_peer in [true, false] {
+        let mut rig = Rig::accepting();
+        let key = rig.called(call(1, false));
+        rig.hear(message(1, Flags::MORE, 1_000)).unwrap();
+        if by_peer {
+            rig.hear(cancel(1)).unwrap();
+        } else {
+            rig.engine.fail(key, &status(4));
+        }
+        let call = rig.engine.calls.get(key).unwrap();
+        assert!(!call.receive.is_partial());
+    }
+}
+
+#[test]
 fn nothing_but_a_first_chunk_that_is_allowed_takes_a_buffer_for_its_claim() {
     // HDR-3
-    for (flags, len, credit) in [
-        (Flags::NONE, 60_000, 1 << 20),
-        (Flags::MORE, 60_000, 59_999),
-        (Flags::MORE, 70_000, 1 << 20),
+    for (flags, len, credit, lent, takes) in [
+        (Flags::MORE, 60_000, 1 << 20, 131_072, true),
+        (Flags::NONE, 60_000, 1 << 20, 131_072, false),
+        (Flags::MORE, 60_000, 59_999, 131_072, false),
+        (Flags::MORE, 70_000, 1 << 20, 131_072, false),
+        (Flags::MORE, 60_000, 1 << 20, 59_999, false),
+        (Flags::MORE, 60_000, 1 << 20, 131_073, false),
     ] {
         let mut rig = Rig::new(Side::Accepting, |ours, _| {
             (ours.initial_credit, ours.max_message) = (credit, 65_536);
@@ -74,12 +108,10 @@ fn nothing_but_a_first_chunk_that_is_allowed_takes_a_buffer_for_its_claim() {
         });
         rig.called(call(1, false));
         rig.hear(begun(1, flags, len)).unwrap();
-        rig.engine.lend(BytesMut::with_capacity(1 << 20));
+        rig.engine.lend(BytesMut::with_capacity(lent));
         rig.hear(b"").unwrap();
-        assert!(
-            rig.engine.take_target().is_none(),
-            "{flags:?} {len} {credit}"
-        );
+        let took = rig.engine.take_target().is_some();
+        assert_eq!(took, takes, "{flags:?} {len} {credit} {lent}");
     }
 }
 
