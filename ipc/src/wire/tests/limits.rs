@@ -173,7 +173,7 @@ fn answers_that_nobody_reads_count_as_open_calls() {
 
 #[test]
 fn a_last_chunk_that_was_handed_over_counts_no_more() {
-    // REF-5
+    // REF-8
     let mut rig = Rig::new(Side::Accepting, |ours, _| ours.max_calls = 1);
     let key = rig.called(call(1, true));
     rig.engine.send(key, body_of(100_000), true).unwrap();
