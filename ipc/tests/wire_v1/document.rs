@@ -116,6 +116,7 @@ fn each_requirement_is_named_by_a_test() {
 }
 
 fn in_tests(file: &Path) -> bool {
+    let file = file.with_extension("");
     file.components().any(|part| part.as_os_str() == "tests")
 }
 
