@@ -2,6 +2,7 @@
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 
 use nix::fcntl::OFlag;
@@ -32,25 +33,57 @@ pub(super) enum Unread {
     Io(#[from] io::Error),
 }
 
+/// What is there, and its content if it is a regular file. All of it is of one file.
+///
+/// Nothing else is opened: to open or to close a device may start, stop or rewind something.
+pub(super) fn look(path: &str) -> io::Result<(Metadata, Result<File, Unread>)> {
+    look_through(path, OFlag::from_name(HANDLE))
+}
+
+/// The flag for a handle that stands for a file and does nothing to it. Linux has it, macOS does not.
+const HANDLE: &str = "O_PATH";
+
+/// Without such a handle, who swaps in a device between the look and the opening has it opened. Even
+/// then it is not read, and what is said is said of what was opened.
+fn look_through(path: &str, handle: Option<OFlag>) -> io::Result<(Metadata, Result<File, Unread>)> {
+    if let Some(flag) = handle {
+        let mut options = File::options();
+        let handle = options.read(true).custom_flags(flag.bits()).open(path)?;
+        let meta = handle.metadata()?;
+        let itself = format!("/proc/self/fd/{}", handle.as_raw_fd());
+        let opened = regular(&meta).and_then(|()| Ok(open(&itself)?));
+        return Ok((meta, opened));
+    }
+    let meta = std::fs::metadata(path)?;
+    let opened = regular(&meta).and_then(|()| Ok(open(path)?));
+    let meta = opened.as_ref().map_or(Ok(meta), File::metadata)?;
+    let opened = opened.and_then(|file| regular(&meta).map(|()| file));
+    Ok((meta, opened))
+}
+
+fn regular(meta: &Metadata) -> Result<(), Unread> {
+    if meta.is_file() {
+        Ok(())
+    } else {
+        Err(Unread::NotRegular)
+    }
+}
+
 /// Opens what is there, whatever it is, without waiting.
-pub(super) fn open(path: &str) -> io::Result<File> {
-    // A FIFO would hold the opener until somebody writes to it, and a terminal become ours.
+fn open(path: &str) -> io::Result<File> {
+    // Somebody may have a lease on it; a FIFO or a terminal can be in its place without a handle.
     let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
     let mut options = File::options();
     options.read(true).custom_flags(flags.bits()).open(path)
 }
 
-/// The SHA-256 of what was opened, in hex; `meta` is what it was then.
+/// The SHA-256 of a file in hex; `meta` is what it was when it was opened.
 pub(super) fn sha256(
-    opened: io::Result<File>,
+    mut file: File,
     meta: &Metadata,
     max: u64,
     dropped: &CancellationToken,
 ) -> Result<String, Unread> {
-    if !meta.is_file() {
-        return Err(Unread::NotRegular);
-    }
-    let mut file = opened?;
     let size = meta.len();
     if size > max {
         return Err(Unread::TooLarge { size, max });
@@ -77,8 +110,86 @@ fn hash(from: &mut impl Read, max: u64, dropped: &CancellationToken) -> Result<S
 const CHUNK: usize = 64 << 10;
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
+    use std::os::unix::fs::symlink;
+    use std::path::{Path, PathBuf};
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use super::*;
+
+    fn fifo(dir: &Path) -> PathBuf {
+        let path = dir.join("fifo");
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        path
+    }
+
+    /// How many of a number of looks are wrong, and whether they let go somebody who waits for a
+    /// reader of the FIFO.
+    fn looks(n: usize, fifo: &Path, is_right: impl Fn() -> bool) -> (usize, bool) {
+        let let_go = AtomicBool::new(false);
+        let (wrong, early, _reader) = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let opened = File::options().write(true).open(fifo);
+                let_go.store(true, Ordering::Relaxed);
+                opened.unwrap()
+            });
+            let wrong = (0..n).filter(|_| !is_right()).count();
+            let early = let_go.load(Ordering::Relaxed);
+            // Stays until the thread has ended, which may not wait yet.
+            (wrong, early, open(fifo.to_str().unwrap()).unwrap())
+        });
+        (wrong, early)
+    }
+
+    #[test]
+    fn what_is_not_a_regular_file_is_not_opened() {
+        let dir = tempfile::tempdir().unwrap();
+        let fifo = fifo(dir.path());
+        for handle in [OFlag::from_name(HANDLE), None] {
+            let is_right = || {
+                let looked = look_through(fifo.to_str().unwrap(), handle);
+                matches!(looked, Ok((_, Err(Unread::NotRegular))))
+            };
+            assert_eq!(looks(5_000, &fifo, is_right), (0, false), "{handle:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_swapped_in_meanwhile_is_not_opened_either() {
+        if OFlag::from_name(HANDLE).is_none() {
+            println!("skipped: this system cannot look at a file and open the same one");
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let (fifo, file) = (fifo(dir.path()), dir.path().join("file"));
+        std::fs::write(&file, "abc").unwrap();
+        let link = dir.path().join("link");
+        symlink(&file, &link).unwrap();
+        let done = AtomicBool::new(false);
+        let is_right = || match look(link.to_str().unwrap()) {
+            Ok((meta, opened)) => meta.is_file() == opened.is_ok(),
+            Err(_) => false,
+        };
+        let looked = std::thread::scope(|scope| {
+            scope.spawn(|| swap(&link, [&file, &fifo], &done));
+            let looked = looks(20_000, &fifo, is_right);
+            done.store(true, Ordering::Relaxed);
+            looked
+        });
+        assert_eq!(looked, (0, false));
+    }
+
+    /// Points `link` at each of two files in turn, until `done`; it is never away.
+    pub(in super::super) fn swap(link: &Path, targets: [&Path; 2], done: &AtomicBool) {
+        let new = link.with_extension("new");
+        for target in targets.into_iter().cycle() {
+            if done.load(Ordering::Relaxed) {
+                return;
+            }
+            symlink(target, &new).unwrap();
+            std::fs::rename(&new, link).unwrap();
+        }
+    }
 
     #[test]
     fn a_file_that_grows_while_it_is_read_is_given_up_at_the_limit() {

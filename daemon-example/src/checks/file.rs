@@ -50,15 +50,14 @@ impl File {
     /// All that is said is said of one file, whoever puts others in its place meanwhile.
     fn look(&self, runner: &Runner, dropped: &CancellationToken) -> Finding {
         let path = runner.fill_in(&self.path);
-        let wanted = self.sha256.as_deref();
-        let content = wanted.map(|expected| (expected, content::open(&path)));
-        let meta = match &content {
-            Some((_, Ok(file))) => file.metadata(),
-            // Also where it cannot be opened: its mode or its owner may be why.
-            Some((_, Err(_))) | None => std::fs::metadata(&path),
+        let looked = match &self.sha256 {
+            Some(expected) => {
+                content::look(&path).map(|(meta, opened)| (meta, Some((expected, opened))))
+            }
+            None => std::fs::metadata(&path).map(|meta| (meta, None)),
         };
-        let meta = match meta {
-            Ok(meta) => meta,
+        let (meta, content) = match looked {
+            Ok(looked) => looked,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Finding::drifted(path, "a file", "nothing");
             }
@@ -70,7 +69,7 @@ impl File {
         let Some((expected, opened)) = content else {
             return Finding::Holds;
         };
-        match content::sha256(opened, &meta, self.max_size, dropped) {
+        match opened.and_then(|file| content::sha256(file, &meta, self.max_size, dropped)) {
             Ok(found) if found.eq_ignore_ascii_case(expected) => Finding::Holds,
             Ok(found) => Finding::drifted(format!("sha256 of {path}"), expected, found),
             Err(error) => Finding::Unchecked(format!("{path}: {error}")),
@@ -202,13 +201,13 @@ mod tests {
     use std::fs::Permissions;
     use std::future::poll_fn;
     use std::os::unix::fs::{PermissionsExt, symlink};
-    use std::path::Path;
     use std::pin::pin;
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::sync::mpsc;
     use std::task::Poll;
     use std::time::Duration;
 
+    use super::super::content::tests::swap;
     use super::*;
 
     fn fixture() -> (tempfile::TempDir, File) {
@@ -291,6 +290,19 @@ mod tests {
             panic!()
         };
         assert!(why.ends_with("not a regular file"), "{why}");
+        let runner = Runner::current();
+        let other = File {
+            mode: Mode::from_bits(0o640),
+            ..file.clone()
+        };
+        let (expected, _) = drift(other.run(&runner).await);
+        assert_eq!(expected, "0640");
+        let other = File {
+            owner: Some(Owner::Uid(runner.uid + 1)),
+            ..file
+        };
+        let (_, found) = drift(other.run(&runner).await);
+        assert_eq!(found, runner.uid.to_string());
     }
 
     /// In a thread of its own: a runtime waits for what it has let block, for hours here.
@@ -338,18 +350,6 @@ mod tests {
             wrong
         });
         assert_eq!(wrong, []);
-    }
-
-    /// Points `link` at each of two files in turn, until `done`; it is never away.
-    fn swap(link: &Path, targets: [&Path; 2], done: &AtomicBool) {
-        let new = link.with_extension("new");
-        for target in targets.into_iter().cycle() {
-            if done.load(Ordering::Relaxed) {
-                return;
-            }
-            symlink(target, &new).unwrap();
-            std::fs::rename(&new, link).unwrap();
-        }
     }
 
     #[tokio::test]
