@@ -201,7 +201,9 @@ mod tests {
     async fn an_agent_that_registers_again_and_again_cannot_fill_the_log() {
         let log = Log::default();
         let _guard = log.start();
-        let daemon = Daemon::new(Arc::new(desk("")), Arc::default(), CancellationToken::new());
+        let text = "[[check]]\nname = 'a'\nscope = 'user'\nprocess.name = 'a'";
+        let desk = Arc::new(desk(text));
+        let daemon = Daemon::new(Arc::clone(&desk), Arc::default(), CancellationToken::new());
         let far = End::new().service(proto::DriftServer::new(daemon));
         let (near, _far) = pair(End::new(), far, Split::Whole).await.unwrap();
         let drift = proto::DriftClient::new(near);
@@ -213,6 +215,11 @@ mod tests {
         let lines = log.lines();
         assert_eq!(lines.len(), 60);
         assert!(lines[0].contains("agent registered"), "{lines:?}");
+        // What drifts is told all the same.
+        let uid = Some(nix::unistd::getuid().as_raw());
+        let name = "a".to_owned();
+        desk.observe(Subject { uid, name }, Finding::Unchecked(String::new()));
+        assert_eq!(log.lines().len(), 1);
     }
 
     #[tokio::test]

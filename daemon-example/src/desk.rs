@@ -10,7 +10,7 @@ use crate::checks::{Drift, Finding};
 use crate::config::{Config, ConfigError, Scope};
 use crate::drift::{Board, Delta, Subject};
 use crate::events::DaemonTotals;
-use crate::lines::Lines;
+use crate::lines::{Lines, Topic};
 use crate::recent::Recent;
 
 /// What the daemon knows.
@@ -155,16 +155,22 @@ impl Desk {
         self.state().totals.clone()
     }
 
-    /// Whether one more line of the log may be about this user; see [`Lines::admit`].
+    /// Whether one more line of the log may be about how an agent of this user behaves.
     #[must_use]
     pub fn may_log(&self, uid: u32) -> bool {
-        self.state().lines.admit(uid)
+        self.state().lines.admit(uid, Topic::Agents)
+    }
+
+    /// Tells what the log has left out; see [`Lines::end_minute`].
+    pub fn end_minute(&self) {
+        self.state().lines.end_minute();
     }
 
     /// Called under the lock of `state`, so that changes are told in the order they happened.
     fn tell(&self, lines: &mut Lines, deltas: impl IntoIterator<Item = Delta>) {
         for delta in deltas {
-            if delta.subject.uid.is_none_or(|uid| lines.admit(uid)) {
+            let uid = delta.subject.uid;
+            if uid.is_none_or(|uid| lines.admit(uid, Topic::Changes)) {
                 log(&delta);
             }
             // Nobody has to be listening.
@@ -293,8 +299,8 @@ pub(crate) mod tests {
         );
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn one_user_cannot_fill_the_log_with_changes() {
+    #[test]
+    fn one_user_cannot_fill_the_log_with_changes() {
         let log = Log::default();
         let _guard = log.start();
         let desk = desk(TWO);

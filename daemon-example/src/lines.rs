@@ -4,56 +4,47 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use tokio::time::Instant;
-
-/// Lets 60 lines a minute through for each user.
+/// Lets 60 lines through for each user and topic, until the minute ends.
+///
+/// Who holds it calls [`Self::end_minute`]: what was left out is told even if nothing follows.
 #[derive(Debug, Default)]
 pub struct Lines {
-    users: BTreeMap<u32, Minute>,
+    asked: BTreeMap<(u32, Topic), u64>,
 }
 
-#[derive(Debug)]
-struct Minute {
-    start: Instant,
-    logged: u32,
-    left_out: u64,
+/// What a line is about. Each has an allowance of its own: with the one, nothing of the other is hidden.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Topic {
+    /// How checks stand.
+    Changes,
+    /// How agents behave.
+    Agents,
 }
 
 impl Lines {
-    /// Whether one more line may be about this user; says how many were left out before it.
+    /// Whether one more line may be about this user.
     #[must_use]
-    pub fn admit(&mut self, uid: u32) -> bool {
-        let minute = self.minute(uid, Instant::now());
-        if minute.logged == LINES {
-            minute.left_out = minute.left_out.saturating_add(1);
-            return false;
-        }
-        minute.logged += 1;
-        let left_out = std::mem::take(&mut minute.left_out);
-        if left_out > 0 {
-            tracing::warn!(uid, left_out, "too many lines about this user");
-        }
-        true
+    pub fn admit(&mut self, uid: u32, topic: Topic) -> bool {
+        let asked = self.asked.entry((uid, topic)).or_default();
+        *asked = asked.saturating_add(1);
+        *asked <= ALLOWED
     }
 
-    fn minute(&mut self, uid: u32, now: Instant) -> &mut Minute {
-        let first = Minute {
-            start: now,
-            logged: 0,
-            left_out: 0,
-        };
-        let minute = self.users.entry(uid).or_insert(first);
-        if now.duration_since(minute.start) >= MINUTE {
-            minute.start = now;
-            minute.logged = 0;
+    /// Tells how many lines were left out, and starts the next minute.
+    pub fn end_minute(&mut self) {
+        for ((uid, topic), asked) in std::mem::take(&mut self.asked) {
+            let left_out = asked.saturating_sub(ALLOWED);
+            if left_out > 0 {
+                tracing::warn!(uid, ?topic, left_out, "too many lines about this user");
+            }
         }
-        minute
     }
 }
 
-const LINES: u32 = 60;
+const ALLOWED: u64 = 60;
 
-const MINUTE: Duration = Duration::from_secs(60);
+/// How long an allowance lasts.
+pub const MINUTE: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 pub(crate) mod tests {
@@ -97,24 +88,33 @@ pub(crate) mod tests {
         }
     }
 
-    fn admitted(lines: &mut Lines, uid: u32, times: u32) -> u32 {
-        (0..times).map(|_| u32::from(lines.admit(uid))).sum()
+    fn admitted(lines: &mut Lines, uid: u32, topic: Topic, times: u32) -> u64 {
+        let admitted = (0..times).map(|_| u64::from(lines.admit(uid, topic)));
+        admitted.sum()
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_user_has_some_lines_a_minute_and_takes_none_of_others() {
+    #[test]
+    fn a_user_has_some_lines_a_minute_and_takes_none_of_others() {
         let log = Log::default();
         let _guard = log.start();
         let mut lines = Lines::default();
-        assert_eq!(admitted(&mut lines, 501, 1_000), LINES);
-        assert_eq!(admitted(&mut lines, 502, 1), 1);
-        tokio::time::advance(MINUTE - Duration::from_millis(1)).await;
-        assert_eq!(admitted(&mut lines, 501, 1), 0);
+        assert_eq!(admitted(&mut lines, 501, Topic::Agents, 1_000), ALLOWED);
+        assert_eq!(admitted(&mut lines, 502, Topic::Agents, 1), 1);
+        assert_eq!(admitted(&mut lines, 501, Topic::Agents, 1), 0);
         assert_eq!(log.lines(), [""; 0]);
-        tokio::time::advance(Duration::from_millis(1)).await;
-        assert_eq!(admitted(&mut lines, 501, 1_000), LINES);
+        lines.end_minute();
         let told = log.lines();
         assert_eq!(told.len(), 1, "{told:?}");
-        assert!(told[0].contains("uid=501 left_out=941"), "{told:?}");
+        let found = "uid=501 topic=Agents left_out=941";
+        assert!(told[0].contains(found), "{told:?}");
+        assert_eq!(admitted(&mut lines, 501, Topic::Agents, 1_000), ALLOWED);
+    }
+
+    #[test]
+    fn an_agent_that_misbehaves_hides_no_change() {
+        let mut lines = Lines::default();
+        assert_eq!(admitted(&mut lines, 501, Topic::Agents, 1_000), ALLOWED);
+        assert_eq!(admitted(&mut lines, 501, Topic::Changes, 1_000), ALLOWED);
+        assert_eq!(admitted(&mut lines, 501, Topic::Agents, 1), 0);
     }
 }

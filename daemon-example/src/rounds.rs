@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::Mutex as Turn;
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::agents::{Agent, Agents};
@@ -14,6 +14,7 @@ use crate::config::Scope;
 use crate::convert::{Malformed, tame};
 use crate::desk::Desk;
 use crate::drift::Subject;
+use crate::lines::MINUTE;
 use crate::proto;
 
 /// Runs rounds until `stop`; what is under way then is dropped.
@@ -26,9 +27,13 @@ pub async fn run(desk: Arc<Desk>, agents: Arc<Agents>, stop: CancellationToken) 
     let mut tasks = JoinSet::new();
     let tick = sleep(Duration::ZERO);
     tokio::pin!(tick);
+    // Not the rounds themselves: they may be hours apart.
+    let mut minutes = interval_at(Instant::now() + MINUTE, MINUTE);
+    minutes.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            () = stop.cancelled() => return,
+            () = stop.cancelled() => return desk.end_minute(),
+            _ = minutes.tick() => desk.end_minute(),
             () = &mut tick => {
                 tasks.spawn(check_system(Arc::clone(&desk), Arc::clone(&system)));
                 for uid in agents.sweep() {
@@ -128,10 +133,12 @@ const ROUND_LIMIT: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use ipc::testing::{End, Split, pair};
     use ipc::{Call, Sender, Status};
+    use tokio::time::timeout;
 
     use super::*;
     use crate::checks::Finding;
@@ -195,6 +202,36 @@ mod tests {
         assert!(longest < Some(10_000), "{longest:?}");
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn what_the_log_leaves_out_is_told_when_the_minute_ends_and_at_the_end() {
+        let log = Log::default();
+        let _guard = log.start();
+        let desk = Arc::new(desk("interval = '1h'"));
+        let stop = CancellationToken::new();
+        let mut running = pin!(run(Arc::clone(&desk), Arc::default(), stop.clone()));
+        for wait in [MINUTE - MILLISECOND, MILLISECOND] {
+            let admitted = (0..50).filter(|_| desk.may_log(7)).count();
+            assert!(admitted > 0 && log.lines().is_empty());
+            let ended = timeout(wait, running.as_mut()).await;
+            assert!(ended.is_err(), "no stop");
+        }
+        let told = log.lines();
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(
+            told[0].contains("uid=7 topic=Agents left_out=40"),
+            "{told:?}"
+        );
+        let admitted = (0..61).filter(|_| desk.may_log(7)).count();
+        assert_eq!(admitted, 60);
+        stop.cancel();
+        running.await;
+        let told = log.lines();
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].contains("left_out=1"), "{told:?}");
+    }
+
+    const MILLISECOND: Duration = Duration::from_millis(1);
+
     const ONE: &str = "interval = '1ms'\n[[check]]\nname = 'a'\nscope = 'user'\nprocess.name = 'a'";
 
     #[tokio::test]
@@ -207,7 +244,7 @@ mod tests {
         agents.register(7, "shaky".to_owned(), client).unwrap();
         let desk = Arc::new(desk(ONE));
         let (_, mut changes) = desk.follow(7);
-        let answer = tokio::time::timeout(Duration::from_secs(20), changes.recv());
+        let answer = timeout(Duration::from_secs(20), changes.recv());
         let told = tokio::select! {
             told = answer => told.unwrap().unwrap(),
             () = run(Arc::clone(&desk), agents, CancellationToken::new()) => panic!("no stop"),
