@@ -60,7 +60,10 @@ async fn output(argv: &[String]) -> io::Result<(ExitStatus, Vec<u8>)> {
         .spawn()?;
     let group = Group::of(&child);
     let stdout = child.stdout.take();
-    let (status, printed) = tokio::try_join!(child.wait(), read_some(stdout))?;
+    // One after the other: as long as nobody has asked for its status, an ended command keeps its
+    // number, and the group that is killed is its own.
+    let printed = read_some(stdout).await?;
+    let status = child.wait().await?;
     group.ended();
     Ok((status, printed))
 }
@@ -195,6 +198,33 @@ mod tests {
             .await
             .unwrap()
             .unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_command_that_has_ended_keeps_its_number_until_its_output_ends() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("fifo");
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        // Of the fifo the shell alone has the writing end, and of the output its child has one too.
+        let script = format!("exec 3> '{}'; sleep 60 3>&- & echo $$ >&3", path.display());
+        let ended = tokio::task::spawn_blocking(|| std::fs::read_to_string(path).unwrap());
+        let runner = Runner::current();
+        let shell = command(&["sh", "-c", &script]);
+        let mut running = Box::pin(shell.run(&runner));
+        let id = tokio::select! {
+            finding = &mut running => panic!("{finding}"),
+            id = ended => id.unwrap(),
+        };
+        let id = Pid::from_raw(id.trim().parse().unwrap());
+        // Each end of a process wakes who waits for one.
+        for _ in 0..10 {
+            tokio::select! {
+                biased;
+                finding = &mut running => panic!("{finding}"),
+                other = tokio::process::Command::new("true").status() => assert!(other.unwrap().success()),
+            }
+        }
+        assert_eq!(nix::sys::signal::kill(id, None), Ok(()));
     }
 
     #[tokio::test]
