@@ -2,8 +2,8 @@
 
 use std::error::Error;
 use std::fmt::Write as _;
-use std::future::Future;
-use std::io::{self, Write as _};
+use std::future::{Future, pending};
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -197,32 +197,71 @@ pub const REFUSED: u8 = 77;
 /// Runs `program` to the end of its `life`.
 ///
 /// Commands that checks have started end with it. What blocks a thread, such as a check in a file
-/// system that does not answer, is left behind after a second.
+/// system that does not answer or a pipe that nobody reads, is left behind after a second.
 #[must_use]
 pub fn run(program: &str, life: impl Future<Output = Result<(), Failure>>) -> ExitCode {
-    let ended = match Runtime::new() {
-        Ok(runtime) => {
-            let ended = runtime.block_on(life);
-            runtime.shutdown_timeout(PATIENCE);
-            ended
+    let runtime = match Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(source) => {
+            let failure = Failure::io("cannot start", source);
+            // Without standard error there is nobody to tell; the code remains.
+            io::stderr()
+                .write_all(line(program, &failure).as_bytes())
+                .ok();
+            return ExitCode::from(failure.exit_code());
         }
-        Err(source) => Err(Failure::io("cannot start", source)),
     };
-    end(program, ended)
+    let ended = runtime.block_on(async {
+        let Err(failure) = life.await else {
+            return ExitCode::SUCCESS;
+        };
+        tell(program, &failure).await;
+        ExitCode::from(failure.exit_code())
+    });
+    runtime.shutdown_timeout(PATIENCE);
+    ended
 }
 
 /// To end what runs takes no time where threads are not blocked.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Ends `program`: a failure is told in one line, with its causes and what to do.
-fn end(program: &str, result: Result<(), Failure>) -> ExitCode {
-    let Err(failure) = result else {
-        return ExitCode::SUCCESS;
+/// Tells a failure in one line, with its causes and what to do.
+///
+/// Waits for one who reads standard error slowly, but not against a wish to stop.
+async fn tell(program: &str, failure: &Failure) {
+    let stop = async {
+        if let Failure::Stopped = failure {
+            tokio::time::sleep(PATIENCE).await;
+        } else if let Ok(signal) = stop_signal() {
+            signal.await;
+        } else {
+            pending::<()>().await;
+        }
     };
-    let line = line(program, &failure);
-    // Without standard error there is nobody to tell; the code remains.
-    writeln!(io::stderr(), "{line}").ok();
-    ExitCode::from(failure.exit_code())
+    tokio::select! {
+        // First of all, or a signal that comes now would be heard by nobody.
+        biased;
+        () = stop => {}
+        // Without standard error there is nobody to tell; the code remains.
+        _ = print(io::stderr(), line(program, failure)) => {}
+    }
+}
+
+/// Writes `text` in a thread of its own: one who reads it slowly, or not at all, holds that.
+///
+/// # Errors
+///
+/// When nobody can read it any more.
+///
+/// # Cancel safety
+///
+/// Dropping the future leaves the thread to write what it can.
+pub async fn print(mut to: impl Write + Send + 'static, text: String) -> io::Result<()> {
+    let write = move || {
+        to.write_all(text.as_bytes())?;
+        to.flush()
+    };
+    tokio::task::spawn_blocking(write).await?
 }
 
 fn line(program: &str, failure: &Failure) -> String {
@@ -230,6 +269,7 @@ fn line(program: &str, failure: &Failure) -> String {
     if let Some(remedy) = failure.remedy() {
         write!(line, " ({remedy})").ok();
     }
+    line.push('\n');
     line
 }
 

@@ -1,8 +1,7 @@
 //! Watches this machine for drift, and asks each user's agent for what only that user sees.
 
-use std::io::{self, Write};
+use std::io;
 use std::path::PathBuf;
-use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,18 +62,21 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
 }
 
 async fn look_once(config: &Config) -> Result<(), Failure> {
-    let mut signal = pin!(cli::stop_signal()?);
+    let signal = cli::stop_signal()?;
+    tokio::select! {
+        looked = look(config) => looked,
+        () = signal => Err(Failure::Stopped),
+    }
+}
+
+async fn look(config: &Config) -> Result<(), Failure> {
     let checks = config.checks(Scope::System);
     let mut running = Running::new(checks, Runner::current(), config.at_once);
     let mut failed = 0;
-    loop {
-        let next = tokio::select! {
-            next = running.next() => next,
-            () = &mut signal => return Err(Failure::Stopped),
-        };
-        let Some((name, finding)) = next else { break };
+    while let Some((name, finding)) = running.next().await {
         failed += usize::from(finding != Finding::Holds);
-        writeln!(io::stdout(), "{name}: {finding}")
+        cli::print(io::stdout(), format!("{name}: {finding}\n"))
+            .await
             .map_err(|source| Failure::io("cannot print", source))?;
     }
     if failed == 0 {

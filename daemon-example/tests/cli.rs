@@ -1,7 +1,7 @@
 //! The daemon's program as a person meets it.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, pipe};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -178,6 +178,45 @@ fn a_daemon_told_to_stop_ends_the_commands_it_has_started() {
         assert_eq!(output.status.code(), Some(code), "{output:?}");
         assert_eq!(tells.recv_timeout(PATIENCE), Ok(0), "the command ends");
     }
+}
+
+#[test]
+fn a_look_whose_reader_does_not_read_can_be_stopped() {
+    let long = "x".repeat(100_000);
+    let text = format!("[[check]]\nname = 'a'\ncommand.argv = ['false', '{long}', '{long}']");
+    // A finding on its way, to the errors' reader too or not; and an error on its way.
+    for (text, one_pipe, code) in [
+        (text.as_str(), false, 130),
+        (text.as_str(), true, 130),
+        (&format!("'{long}' = 1"), true, 78),
+    ] {
+        let (_dir, config) = with_config(text);
+        let (mut reader, writer) = pipe().expect("a pipe");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_daemon-example"));
+        command.arg("--once").arg("--config").arg(config);
+        command.stdout(writer.try_clone().expect("its end"));
+        command.stderr(if one_pipe {
+            writer.into()
+        } else {
+            Stdio::null()
+        });
+        let daemon = command.spawn().expect("the daemon starts");
+        drop(command);
+        // It prints now, and goes on when there is room for more than a pipe takes.
+        reader.read_exact(&mut [0]).expect("the first of it");
+        assert_eq!(ended(daemon, Signal::SIGTERM), Some(code));
+    }
+}
+
+/// The exit code of a daemon that was sent a signal and has ended in time.
+fn ended(daemon: Child, signal: Signal) -> Option<i32> {
+    let pid = Pid::from_raw(daemon.id().try_into().expect("a pid"));
+    let (told, tells) = mpsc::channel();
+    std::thread::spawn(move || told.send(stop(daemon, signal)));
+    let output = tells.recv_timeout(PATIENCE).inspect_err(|_| {
+        kill(pid, Signal::SIGKILL).expect("a daemon that lives");
+    });
+    output.expect("its end").status.code()
 }
 
 const PATIENCE: Duration = Duration::from_secs(20);
