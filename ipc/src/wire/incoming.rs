@@ -189,13 +189,14 @@ impl<T: Default> Engine<T> {
         let Some(key) = self.step(id, Input::End)? else {
             return Ok(None);
         };
-        let Some(call) = self.calls.get(key) else {
+        let Some(call) = self.calls.get_mut(key) else {
             return Ok(None);
         };
         let success = call.role == Role::Callee || end.code == 0;
         if success && call.receive.is_partial() {
             return Err(Violation::AfterEnd);
         }
+        call.receive.abandon();
         let checked = check_metadata(&end.metadata, self.ours.max_metadata);
         let end = match (call.role, checked) {
             (Role::Callee, _) => End::default(),

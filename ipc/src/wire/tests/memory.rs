@@ -75,6 +75,10 @@ fn a_message_behind_unread_ones_takes_no_turn_that_it_cannot_use() {
     assert_eq!(names(&rig.says()), ["credit 3 912"]);
 }
 
+fn is_partial(rig: &Rig, key: Key) -> bool {
+    rig.engine.calls.get(key).unwrap().receive.is_partial()
+}
+
 #[test]
 fn a_call_that_is_over_keeps_nothing_of_its_unfinished_message() {
     for by_peer in [true, false] {
@@ -86,8 +90,17 @@ fn a_call_that_is_over_keeps_nothing_of_its_unfinished_message() {
         } else {
             rig.engine.fail(key, &status(4));
         }
-        let call = rig.engine.calls.get(key).unwrap();
-        assert!(!call.receive.is_partial());
+        assert!(!is_partial(&rig, key));
+        let mut rig = Rig::connecting();
+        let key = rig.open(None, true);
+        rig.hear(message(1, Flags::MORE, 1_000)).unwrap();
+        assert!(is_partial(&rig, key));
+        if by_peer {
+            rig.hear(end(1, 4)).unwrap();
+        } else {
+            rig.engine.cancel(key, 1);
+        }
+        assert!(!is_partial(&rig, key));
     }
 }
 
