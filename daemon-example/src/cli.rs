@@ -12,6 +12,7 @@ use clap::Args;
 use ipc::SocketPath;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::ConfigError;
@@ -257,11 +258,16 @@ async fn tell(program: &str, failure: &Failure) {
 ///
 /// Dropping the future leaves the thread to write what it can.
 pub async fn print(mut to: impl Write + Send + 'static, text: String) -> io::Result<()> {
-    let write = move || {
+    let mut write = move || {
         to.write_all(text.as_bytes())?;
         to.flush()
     };
-    tokio::task::spawn_blocking(write).await?
+    // Not one of the runtime's: checks that are stuck may hold all of those.
+    let (done, is_done) = oneshot::channel();
+    std::thread::Builder::new()
+        .name("print".into())
+        .spawn(move || done.send(write()))?;
+    is_done.await.map_err(io::Error::other)?
 }
 
 fn line(program: &str, failure: &Failure) -> String {
@@ -317,7 +323,7 @@ mod tests {
     #[test]
     fn a_program_does_not_wait_for_a_thread_that_is_blocked() {
         let (let_go, blocked) = mpsc::channel::<()>();
-        let (started, starts) = tokio::sync::oneshot::channel();
+        let (started, starts) = oneshot::channel();
         let block = move || {
             started.send(()).ok();
             blocked.recv()
