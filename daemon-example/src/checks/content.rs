@@ -6,6 +6,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 
 use nix::fcntl::OFlag;
+use nix::sys::stat::Mode;
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
@@ -25,6 +26,9 @@ pub(super) enum Unread {
     /// Somebody goes on writing to it.
     #[error("grows while it is read, and no more than {max} bytes are")]
     Grows { max: u64 },
+    /// A chroot or a unit without it.
+    #[error("cannot be opened without /proc")]
+    NoProc,
     /// The one who asked is gone.
     #[error("nobody waits for it any more")]
     Dropped,
@@ -47,11 +51,12 @@ const HANDLE: &str = "O_PATH";
 /// then it is not read, and what is said is said of what was opened.
 fn look_through(path: &str, handle: Option<OFlag>) -> io::Result<(Metadata, Result<File, Unread>)> {
     if let Some(flag) = handle {
-        let mut options = File::options();
-        let handle = options.read(true).custom_flags(flag.bits()).open(path)?;
+        // Not by `OpenOptions`: it takes the flag for a part of the access mode where libc is musl.
+        let handle = nix::fcntl::open(path, flag | OFlag::O_CLOEXEC, Mode::empty())?;
+        let handle = File::from(handle);
         let meta = handle.metadata()?;
         let itself = format!("/proc/self/fd/{}", handle.as_raw_fd());
-        let opened = regular(&meta).and_then(|()| Ok(open(&itself)?));
+        let opened = regular(&meta).and_then(|()| open(&itself).map_err(unopened));
         return Ok((meta, opened));
     }
     let meta = std::fs::metadata(path)?;
@@ -59,6 +64,14 @@ fn look_through(path: &str, handle: Option<OFlag>) -> io::Result<(Metadata, Resu
     let meta = opened.as_ref().map_or(Ok(meta), File::metadata)?;
     let opened = opened.and_then(|file| regular(&meta).map(|()| file));
     Ok((meta, opened))
+}
+
+/// What is known to be there is missing only with `/proc` itself.
+fn unopened(error: io::Error) -> Unread {
+    match error.kind() {
+        io::ErrorKind::NotFound => Unread::NoProc,
+        _ => error.into(),
+    }
 }
 
 fn regular(meta: &Metadata) -> Result<(), Unread> {
@@ -119,7 +132,7 @@ pub(super) mod tests {
 
     fn fifo(dir: &Path) -> PathBuf {
         let path = dir.join("fifo");
-        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        nix::unistd::mkfifo(&path, Mode::S_IRWXU).unwrap();
         path
     }
 
