@@ -62,8 +62,8 @@ pub struct Limits {
     /// polls a network device itself (`net.core.busy_read`, `Documentation/admin-guide/sysctl/net.rst`).
     pub busy_poll: Option<Duration>,
     /// Bytes queued for a peer before streams and one-way calls wait. Default 262144: bounds
-    /// the output buffer of a connection; unary calls are bounded by the peer's `max_calls`, those
-    /// that were given up included.
+    /// the output buffer of a connection; unary calls are bounded by the peer's `max_calls`; as
+    /// many again that were given up may wait beside them, or 32.
     pub outbox: u32,
     /// Bytes of large message buffers kept for reuse over all connections of a server
     /// or client. Default 8388608: fresh pages, not copies, are what makes large messages slow.
