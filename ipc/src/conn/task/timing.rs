@@ -1,4 +1,4 @@
-//! The one timer of a connection.
+//! The one timer of a connection, and what runs out of time.
 
 use std::future::Future as _;
 use std::pin::Pin;
