@@ -13,7 +13,7 @@ pub(crate) fn constant(package: &str, buf: &mut String) {
     let (name, file) = (display_name(package), file_name(package));
     buf.push_str(&format!(
         "/// The schema of {name} and of all it imports: an encoded `google.protobuf.FileDescriptorSet`, without comments.\n\
-         pub const FILE_DESCRIPTOR_SET: &[u8] = ::core::include_bytes!(\"{file}\");\n"
+         pub const FILE_DESCRIPTOR_SET: &[::core::primitive::u8] = ::core::include_bytes!(\"{file}\");\n"
     ));
 }
 

@@ -63,7 +63,7 @@ pub enum Error {
         id: u32,
     },
 
-    /// Two things of one package would have the same name in Rust.
+    /// Two things of one package, message or enum would have the same name in Rust.
     #[error("{at}: {second} and {first} would both be named `{name}` in Rust; rename one of them")]
     NameClash {
         /// File, line and column of the second one.

@@ -84,9 +84,12 @@
 //!
 //! Faults of a proto that Rust or the wire would trip over later are errors here, with file, line and column: a one-way
 //! method that has an answer, two methods of one service with the same wire id (FNV-1a 32 of
-//! `package.Service/Method`), and two things with the same name in Rust. See [`Error`].
+//! `package.Service/Method`), and two things with the same name in Rust, be they types or services of one package, fields
+//! of one message or values of one enum. See [`Error`]. (Values of an enum that differ only in its name in front are
+//! refused by prost-build, which panics; see `retain_enum_prefix` of its `Config`.)
 
 mod blocking;
+mod clash;
 mod client;
 mod descriptors;
 mod docs;
@@ -279,11 +282,13 @@ fn read_services(
     let files: Vec<FileDescriptor> = pool
         .files()
         .filter(|file| file.name() != resolve::OPTIONS_FILE)
+        // Its types come from prost-types.
+        .filter(|file| file.package_name() != "google.protobuf")
         .collect();
-    names::check_packages(files.iter(), blocking)?;
+    clash::check_names(files.iter(), blocking)?;
     let mut facts = HashMap::new();
     for service in pool.services() {
-        names::check_methods(&service)?;
+        clash::check_methods(&service)?;
         let methods = service
             .methods()
             .map(|method| MethodFacts::read(&method))

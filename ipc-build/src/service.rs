@@ -152,7 +152,7 @@ impl ServiceText<'_> {
         let [a, b, c, d] = [0, 4, 8, 12].map(|at| &digits[at..at + 4]);
         buf.push_str(&format!(
             "/// A hash of `{full_name}` and of every type it carries: equal where both sides read the same bytes alike.\n\
-             pub const {name}: u64 = 0x{a}_{b}_{c}_{d};\n"
+             pub const {name}: ::core::primitive::u64 = 0x{a}_{b}_{c}_{d};\n"
         ));
     }
 
@@ -174,30 +174,35 @@ impl ServiceText<'_> {
     }
 
     fn server(&self, buf: &mut String) {
-        let (server, service, full_name) =
-            (&self.names.server, &self.names.service, &self.full_name);
+        let ServiceNames {
+            server,
+            service,
+            handlers,
+            ..
+        } = &self.names;
+        let full_name = &self.full_name;
         let (deprecation, allow) = (self.deprecation(), self.allow(&[]));
         buf.push_str(&format!(
             r#"/// Serves `{full_name}` with an implementation of [`{service}`].
-{deprecation}pub struct {server}<T> {{
-    inner: ::std::sync::Arc<T>,
+{deprecation}pub struct {server}<{handlers}> {{
+    inner: ::std::sync::Arc<{handlers}>,
 }}
-{allow}impl<T: {service}> {server}<T> {{
+{allow}impl<{handlers}: {service}> {server}<{handlers}> {{
     /// Serves with `inner`.
-    pub fn new(inner: T) -> Self {{
+    pub fn new(inner: {handlers}) -> Self {{
         Self::from_arc(::std::sync::Arc::new(inner))
     }}
     /// Serves with handlers that the program shares.
-    pub fn from_arc(inner: ::std::sync::Arc<T>) -> Self {{
+    pub fn from_arc(inner: ::std::sync::Arc<{handlers}>) -> Self {{
         Self {{ inner }}
     }}
 }}
-{allow}impl<T> ::core::clone::Clone for {server}<T> {{
+{allow}impl<{handlers}> ::core::clone::Clone for {server}<{handlers}> {{
     fn clone(&self) -> Self {{
         Self {{ inner: ::std::sync::Arc::clone(&self.inner) }}
     }}
 }}
-{allow}impl<T> ::core::fmt::Debug for {server}<T> {{
+{allow}impl<{handlers}> ::core::fmt::Debug for {server}<{handlers}> {{
     fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {{
         f.debug_struct("{server}").finish_non_exhaustive()
     }}
@@ -212,6 +217,7 @@ impl ServiceText<'_> {
             server,
             methods,
             schema,
+            handlers,
             ..
         } = &self.names;
         let full_name = &self.full_name;
@@ -222,14 +228,14 @@ impl ServiceText<'_> {
         let allow = self.allow(&lints);
         let call = self.dispatch();
         buf.push_str(&format!(
-            r#"{allow}impl<T: {service}> ::ipc::Service for {server}<T> {{
-    fn name(&self) -> &'static str {{
+            r#"{allow}impl<{handlers}: {service}> ::ipc::Service for {server}<{handlers}> {{
+    fn name(&self) -> &'static ::core::primitive::str {{
         "{full_name}"
     }}
     fn methods(&self) -> &'static [::ipc::Method] {{
         &{methods}
     }}
-    fn schema(&self) -> u64 {{
+    fn schema(&self) -> ::core::primitive::u64 {{
         {schema}
     }}
     {call}
@@ -240,11 +246,11 @@ impl ServiceText<'_> {
 
     fn dispatch(&self) -> String {
         if self.service.methods.is_empty() {
-            return "fn call(&self, _method: usize, incoming: ::ipc::Incoming) -> ::ipc::Handling {\n\
+            return "fn call(&self, _method: ::core::primitive::usize, incoming: ::ipc::Incoming) -> ::ipc::Handling {\n\
                     incoming.unimplemented()\n}"
             .to_owned();
         }
-        let service = &self.names.service;
+        let (service, handlers) = (&self.names.service, self.names.handlers);
         let mut arms = String::new();
         for (index, method, facts) in self.methods() {
             let (name, function) = (names::method(&method.name), facts.shape.function());
@@ -255,11 +261,11 @@ impl ServiceText<'_> {
             // By the trait's full path: `inner` is an Arc, which has methods of its own.
             arms.push_str(&format!(
                 "{index} => incoming.{function}(move |{arguments}| async move {{\n\
-                 <T as {service}>::{name}(&inner, {arguments}).await\n}}),\n"
+                 <{handlers} as {service}>::{name}(&inner, {arguments}).await\n}}),\n"
             ));
         }
         format!(
-            "fn call(&self, method: usize, incoming: ::ipc::Incoming) -> ::ipc::Handling {{\n\
+            "fn call(&self, method: ::core::primitive::usize, incoming: ::ipc::Incoming) -> ::ipc::Handling {{\n\
              let inner = ::std::sync::Arc::clone(&self.inner);\n\
              match method {{\n{arms}_ => incoming.unimplemented(),\n}}\n}}"
         )

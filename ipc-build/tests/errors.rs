@@ -198,6 +198,26 @@ fn two_names_that_are_one_in_rust_are_refused() -> Tested {
             "user.proto:7:1: service Jobs and enum Jobs_ \
              would both be named `Jobs` in Rust; rename one of them",
         ),
+        (
+            "message JobState {}\nenum Job_State { NONE = 0; }",
+            "user.proto:8:1: enum Job_State and message JobState \
+             would both be named `JobState` in Rust; rename one of them",
+        ),
+        (
+            "message Job { message At {}\nenum at { NONE = 0; } }",
+            "user.proto:8:1: enum Job.at and message Job.At \
+             would both be named `At` in Rust; rename one of them",
+        ),
+        (
+            "message Job { string at_ = 1;\noneof at { string b = 2; } }",
+            "user.proto:7:15: field Job.at_ and oneof Job.at \
+             would both be named `at` in Rust; rename one of them",
+        ),
+        (
+            "enum Kind { FOO_BAR = 0;\nFooBar = 1; }",
+            "user.proto:8:1: value Kind.FooBar and value Kind.FOO_BAR \
+             would both be named `FooBar` in Rust; rename one of them",
+        ),
     ] {
         assert_eq!(refusal(&format!("{HEAD}{items}\n"))?, expected, "{items}");
     }
@@ -213,6 +233,28 @@ fn a_service_name_used_twice_in_a_package_of_two_files_is_refused() -> Tested {
         "user.proto:4:1: service Jobs and service jobs \
          would both be named `Jobs` in Rust; rename one of them"
     );
+    Ok(())
+}
+
+#[test]
+fn a_name_used_twice_in_packages_that_share_a_module_is_refused() -> Tested {
+    let first = "syntax = \"proto3\";\npackage user.V1;\nimport \"b.proto\";\nmessage Jobs {}\n";
+    let second = "syntax = \"proto3\";\npackage User.v1;\nmessage jobs {}\n";
+    assert_eq!(
+        refusal_of(&[("user.proto", first), ("b.proto", second)])?,
+        "user.proto:4:1: message Jobs and message jobs \
+         would both be named `Jobs` in Rust; rename one of them"
+    );
+    Ok(())
+}
+
+#[test]
+fn what_gives_way_or_is_the_same_is_not_refused() -> Tested {
+    let text = "syntax = \"proto3\";\npackage user;\nmessage Job {\n  message At {}\n  \
+        oneof at { string a = 1; }\n  map<string, string> by_name = 2;\n  optional string note = 3;\n}\n\
+        enum Kind { option allow_alias = true; NONE = 0; none = 0; }\n";
+    let accepted = refusal(text).unwrap_err();
+    assert_eq!(accepted.to_string(), "the proto was accepted");
     Ok(())
 }
 

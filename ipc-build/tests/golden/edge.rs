@@ -47,9 +47,27 @@ pub struct Result {
 /// The message `Send`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Send {}
-/// The message `T`.
+/// The message `Us`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct T {}
+pub struct Us {}
+/// The message `Str`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Str {}
+/// Nested message and enum types in `Str`.
+pub mod str {
+    /// The message `Str.Inner`.
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct Inner {}
+}
+/// The message `U64`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct U64 {}
+/// Nested message and enum types in `U64`.
+pub mod u64 {
+    /// The message `U64.Inner`.
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct Inner {}
+}
 /// The methods of `Edge`, in the order of the proto.
 pub static EDGE_METHODS: [::ipc::Method; 13] = [
     ::ipc::Method::new("Edge/Type", ::ipc::Shape::Unary),
@@ -67,7 +85,7 @@ pub static EDGE_METHODS: [::ipc::Method; 13] = [
     ::ipc::Method::new("Edge/Client", ::ipc::Shape::Unary),
 ];
 /// A hash of `Edge` and of every type it carries: equal where both sides read the same bytes alike.
-pub const EDGE_SCHEMA: u64 = 0x378e_a930_37b9_b4ef;
+pub const EDGE_SCHEMA: ::core::primitive::u64 = 0x768c_437f_987d_1466;
 /// The handlers of `Edge`.
 #[allow(
     clippy::allow_attributes,
@@ -125,7 +143,7 @@ pub trait Edge: ::core::marker::Send + ::core::marker::Sync + 'static {
         &self,
         call: ::ipc::Call<Option>,
     ) -> impl ::core::future::Future<
-        Output = ::core::result::Result<T, ::ipc::Status>,
+        Output = ::core::result::Result<Us, ::ipc::Status>,
     > + ::core::marker::Send;
     /// Handles `Edge/IsReady`.
     fn is_ready(
@@ -205,16 +223,20 @@ impl<T> ::core::fmt::Debug for EdgeServer<T> {
     reason = "generated from a proto"
 )]
 impl<T: Edge> ::ipc::Service for EdgeServer<T> {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &'static ::core::primitive::str {
         "Edge"
     }
     fn methods(&self) -> &'static [::ipc::Method] {
         &EDGE_METHODS
     }
-    fn schema(&self) -> u64 {
+    fn schema(&self) -> ::core::primitive::u64 {
         EDGE_SCHEMA
     }
-    fn call(&self, method: usize, incoming: ::ipc::Incoming) -> ::ipc::Handling {
+    fn call(
+        &self,
+        method: ::core::primitive::usize,
+        incoming: ::ipc::Incoming,
+    ) -> ::ipc::Handling {
         let inner = ::std::sync::Arc::clone(&self.inner);
         match method {
             0 => {
@@ -351,7 +373,7 @@ impl EdgeClient {
         self.inner.unary(&EDGE_METHODS[5], request)
     }
     /// Calls `Edge/IntoThere`.
-    pub fn into_there(&self, request: Option) -> ::ipc::Unary<Option, T> {
+    pub fn into_there(&self, request: Option) -> ::ipc::Unary<Option, Us> {
         self.inner.unary(&EDGE_METHODS[6], request)
     }
     /// Calls `Edge/IsReady`.
@@ -445,7 +467,7 @@ impl EdgeBlockingClient {
     pub fn into_there(
         &mut self,
         request: Option,
-    ) -> ::ipc::blocking::Unary<'_, Option, T> {
+    ) -> ::ipc::blocking::Unary<'_, Option, Us> {
         self.inner.unary(&EDGE_METHODS[6], request)
     }
     /// Calls `Edge/IsReady`.
@@ -494,7 +516,7 @@ impl EdgeBlockingClient {
 /// The methods of `Empty_`, in the order of the proto.
 pub static EMPTY_METHODS: [::ipc::Method; 0] = [];
 /// A hash of `Empty_` and of every type it carries: equal where both sides read the same bytes alike.
-pub const EMPTY_SCHEMA: u64 = 0xbd5c_7965_0bdf_b50b;
+pub const EMPTY_SCHEMA: ::core::primitive::u64 = 0xbd5c_7965_0bdf_b50b;
 /// Has no method, and is deprecated.
 #[deprecated]
 #[allow(
@@ -544,16 +566,20 @@ impl<T> ::core::fmt::Debug for EmptyServer<T> {
     reason = "generated from a proto"
 )]
 impl<T: Empty> ::ipc::Service for EmptyServer<T> {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &'static ::core::primitive::str {
         "Empty_"
     }
     fn methods(&self) -> &'static [::ipc::Method] {
         &EMPTY_METHODS
     }
-    fn schema(&self) -> u64 {
+    fn schema(&self) -> ::core::primitive::u64 {
         EMPTY_SCHEMA
     }
-    fn call(&self, _method: usize, incoming: ::ipc::Incoming) -> ::ipc::Handling {
+    fn call(
+        &self,
+        _method: ::core::primitive::usize,
+        incoming: ::ipc::Incoming,
+    ) -> ::ipc::Handling {
         incoming.unimplemented()
     }
 }
@@ -622,7 +648,7 @@ pub static OLD_EDGE_METHODS: [::ipc::Method; 1] = [
     ::ipc::Method::new("OldEdge/Send", ::ipc::Shape::Unary),
 ];
 /// A hash of `OldEdge` and of every type it carries: equal where both sides read the same bytes alike.
-pub const OLD_EDGE_SCHEMA: u64 = 0x71d7_e962_eb48_9bcd;
+pub const OLD_EDGE_SCHEMA: ::core::primitive::u64 = 0x71d7_e962_eb48_9bcd;
 /// Deprecated as a whole.
 #[deprecated]
 #[allow(
@@ -680,16 +706,20 @@ impl<T> ::core::fmt::Debug for OldEdgeServer<T> {
     reason = "generated from a proto"
 )]
 impl<T: OldEdge> ::ipc::Service for OldEdgeServer<T> {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &'static ::core::primitive::str {
         "OldEdge"
     }
     fn methods(&self) -> &'static [::ipc::Method] {
         &OLD_EDGE_METHODS
     }
-    fn schema(&self) -> u64 {
+    fn schema(&self) -> ::core::primitive::u64 {
         OLD_EDGE_SCHEMA
     }
-    fn call(&self, method: usize, incoming: ::ipc::Incoming) -> ::ipc::Handling {
+    fn call(
+        &self,
+        method: ::core::primitive::usize,
+        incoming: ::ipc::Incoming,
+    ) -> ::ipc::Handling {
         let inner = ::std::sync::Arc::clone(&self.inner);
         match method {
             0 => {
@@ -771,5 +801,274 @@ impl OldEdgeBlockingClient {
         request: Option,
     ) -> ::ipc::blocking::Unary<'_, Option, Result> {
         self.inner.unary(&OLD_EDGE_METHODS[0], request)
+    }
+}
+/// The methods of `T_`, in the order of the proto.
+pub static T_METHODS: [::ipc::Method; 1] = [
+    ::ipc::Method::new("T_/Get", ::ipc::Shape::Unary),
+];
+/// A hash of `T_` and of every type it carries: equal where both sides read the same bytes alike.
+pub const T_SCHEMA: ::core::primitive::u64 = 0xd415_1d29_3ac4_f030;
+/// The handlers of `T_`.
+#[allow(
+    clippy::allow_attributes,
+    clippy::should_implement_trait,
+    clippy::wrong_self_convention,
+    reason = "generated from a proto"
+)]
+pub trait T: ::core::marker::Send + ::core::marker::Sync + 'static {
+    /// Handles `T_/Get`.
+    fn get(
+        &self,
+        call: ::ipc::Call<str::Inner>,
+    ) -> impl ::core::future::Future<
+        Output = ::core::result::Result<Str, ::ipc::Status>,
+    > + ::core::marker::Send;
+}
+/// Serves `T_` with an implementation of [`T`].
+pub struct TServer<U> {
+    inner: ::std::sync::Arc<U>,
+}
+impl<U: T> TServer<U> {
+    /// Serves with `inner`.
+    pub fn new(inner: U) -> Self {
+        Self::from_arc(::std::sync::Arc::new(inner))
+    }
+    /// Serves with handlers that the program shares.
+    pub fn from_arc(inner: ::std::sync::Arc<U>) -> Self {
+        Self { inner }
+    }
+}
+impl<U> ::core::clone::Clone for TServer<U> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: ::std::sync::Arc::clone(&self.inner),
+        }
+    }
+}
+impl<U> ::core::fmt::Debug for TServer<U> {
+    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+        f.debug_struct("TServer").finish_non_exhaustive()
+    }
+}
+#[allow(
+    clippy::allow_attributes,
+    clippy::excessive_nesting,
+    clippy::semicolon_if_nothing_returned,
+    clippy::too_many_lines,
+    reason = "generated from a proto"
+)]
+impl<U: T> ::ipc::Service for TServer<U> {
+    fn name(&self) -> &'static ::core::primitive::str {
+        "T_"
+    }
+    fn methods(&self) -> &'static [::ipc::Method] {
+        &T_METHODS
+    }
+    fn schema(&self) -> ::core::primitive::u64 {
+        T_SCHEMA
+    }
+    fn call(
+        &self,
+        method: ::core::primitive::usize,
+        incoming: ::ipc::Incoming,
+    ) -> ::ipc::Handling {
+        let inner = ::std::sync::Arc::clone(&self.inner);
+        match method {
+            0 => {
+                incoming
+                    .unary(move |call| async move { <U as T>::get(&inner, call).await })
+            }
+            _ => incoming.unimplemented(),
+        }
+    }
+}
+/// Calls `T_` at the other end of a connection.
+#[derive(Clone, Debug)]
+pub struct TClient {
+    inner: ::ipc::Client,
+}
+#[allow(
+    clippy::allow_attributes,
+    clippy::should_implement_trait,
+    clippy::wrong_self_convention,
+    reason = "generated from a proto"
+)]
+impl TClient {
+    /// Calls through `client`.
+    pub fn new(client: ::ipc::Client) -> Self {
+        Self { inner: client }
+    }
+    /// The client beneath, for what is not about one method: the peer, the end of the connection.
+    #[allow(clippy::allow_attributes, dead_code, reason = "generated from a proto")]
+    pub fn client(&self) -> &::ipc::Client {
+        &self.inner
+    }
+    /// Calls `T_/Get`.
+    pub fn get(&self, request: str::Inner) -> ::ipc::Unary<str::Inner, Str> {
+        self.inner.unary(&T_METHODS[0], request)
+    }
+}
+/// Calls `T_` at the other end of a connection, and waits on the calling thread.
+#[derive(Debug)]
+pub struct TBlockingClient {
+    inner: ::ipc::blocking::Client,
+}
+#[allow(
+    clippy::allow_attributes,
+    clippy::should_implement_trait,
+    clippy::wrong_self_convention,
+    reason = "generated from a proto"
+)]
+impl TBlockingClient {
+    /// Calls through `client`.
+    pub fn new(client: ::ipc::blocking::Client) -> Self {
+        Self { inner: client }
+    }
+    /// The client beneath, for what is not about one method: the peer, other services on the same connection.
+    #[allow(clippy::allow_attributes, dead_code, reason = "generated from a proto")]
+    pub fn client(&mut self) -> &mut ::ipc::blocking::Client {
+        &mut self.inner
+    }
+    /// Calls `T_/Get`.
+    pub fn get(
+        &mut self,
+        request: str::Inner,
+    ) -> ::ipc::blocking::Unary<'_, str::Inner, Str> {
+        self.inner.unary(&T_METHODS[0], request)
+    }
+}
+/// The methods of `_2fa`, in the order of the proto.
+pub static _2FA_METHODS: [::ipc::Method; 1] = [
+    ::ipc::Method::new("_2fa/_2nd", ::ipc::Shape::Unary),
+];
+/// A hash of `_2fa` and of every type it carries: equal where both sides read the same bytes alike.
+pub const _2FA_SCHEMA: ::core::primitive::u64 = 0x8d71_5eac_481e_7ea7;
+/// The handlers of `_2fa`.
+#[allow(
+    clippy::allow_attributes,
+    clippy::should_implement_trait,
+    clippy::wrong_self_convention,
+    reason = "generated from a proto"
+)]
+pub trait _2fa: ::core::marker::Send + ::core::marker::Sync + 'static {
+    /// Handles `_2fa/_2nd`.
+    fn _2nd(
+        &self,
+        call: ::ipc::Call<Str>,
+    ) -> impl ::core::future::Future<
+        Output = ::core::result::Result<u64::Inner, ::ipc::Status>,
+    > + ::core::marker::Send;
+}
+/// Serves `_2fa` with an implementation of [`_2fa`].
+pub struct _2faServer<T> {
+    inner: ::std::sync::Arc<T>,
+}
+impl<T: _2fa> _2faServer<T> {
+    /// Serves with `inner`.
+    pub fn new(inner: T) -> Self {
+        Self::from_arc(::std::sync::Arc::new(inner))
+    }
+    /// Serves with handlers that the program shares.
+    pub fn from_arc(inner: ::std::sync::Arc<T>) -> Self {
+        Self { inner }
+    }
+}
+impl<T> ::core::clone::Clone for _2faServer<T> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: ::std::sync::Arc::clone(&self.inner),
+        }
+    }
+}
+impl<T> ::core::fmt::Debug for _2faServer<T> {
+    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+        f.debug_struct("_2faServer").finish_non_exhaustive()
+    }
+}
+#[allow(
+    clippy::allow_attributes,
+    clippy::excessive_nesting,
+    clippy::semicolon_if_nothing_returned,
+    clippy::too_many_lines,
+    reason = "generated from a proto"
+)]
+impl<T: _2fa> ::ipc::Service for _2faServer<T> {
+    fn name(&self) -> &'static ::core::primitive::str {
+        "_2fa"
+    }
+    fn methods(&self) -> &'static [::ipc::Method] {
+        &_2FA_METHODS
+    }
+    fn schema(&self) -> ::core::primitive::u64 {
+        _2FA_SCHEMA
+    }
+    fn call(
+        &self,
+        method: ::core::primitive::usize,
+        incoming: ::ipc::Incoming,
+    ) -> ::ipc::Handling {
+        let inner = ::std::sync::Arc::clone(&self.inner);
+        match method {
+            0 => {
+                incoming
+                    .unary(move |call| async move {
+                        <T as _2fa>::_2nd(&inner, call).await
+                    })
+            }
+            _ => incoming.unimplemented(),
+        }
+    }
+}
+/// Calls `_2fa` at the other end of a connection.
+#[derive(Clone, Debug)]
+pub struct _2faClient {
+    inner: ::ipc::Client,
+}
+#[allow(
+    clippy::allow_attributes,
+    clippy::should_implement_trait,
+    clippy::wrong_self_convention,
+    reason = "generated from a proto"
+)]
+impl _2faClient {
+    /// Calls through `client`.
+    pub fn new(client: ::ipc::Client) -> Self {
+        Self { inner: client }
+    }
+    /// The client beneath, for what is not about one method: the peer, the end of the connection.
+    #[allow(clippy::allow_attributes, dead_code, reason = "generated from a proto")]
+    pub fn client(&self) -> &::ipc::Client {
+        &self.inner
+    }
+    /// Calls `_2fa/_2nd`.
+    pub fn _2nd(&self, request: Str) -> ::ipc::Unary<Str, u64::Inner> {
+        self.inner.unary(&_2FA_METHODS[0], request)
+    }
+}
+/// Calls `_2fa` at the other end of a connection, and waits on the calling thread.
+#[derive(Debug)]
+pub struct _2faBlockingClient {
+    inner: ::ipc::blocking::Client,
+}
+#[allow(
+    clippy::allow_attributes,
+    clippy::should_implement_trait,
+    clippy::wrong_self_convention,
+    reason = "generated from a proto"
+)]
+impl _2faBlockingClient {
+    /// Calls through `client`.
+    pub fn new(client: ::ipc::blocking::Client) -> Self {
+        Self { inner: client }
+    }
+    /// The client beneath, for what is not about one method: the peer, other services on the same connection.
+    #[allow(clippy::allow_attributes, dead_code, reason = "generated from a proto")]
+    pub fn client(&mut self) -> &mut ::ipc::blocking::Client {
+        &mut self.inner
+    }
+    /// Calls `_2fa/_2nd`.
+    pub fn _2nd(&mut self, request: Str) -> ::ipc::blocking::Unary<'_, Str, u64::Inner> {
+        self.inner.unary(&_2FA_METHODS[0], request)
     }
 }

@@ -136,7 +136,7 @@ pub static JOBS_METHODS: [::ipc::Method; 8] = [
     ::ipc::Method::new("example.jobs.v1.Jobs/Uncommented", ::ipc::Shape::Unary),
 ];
 /// A hash of `example.jobs.v1.Jobs` and of every type it carries: equal where both sides read the same bytes alike.
-pub const JOBS_SCHEMA: u64 = 0x58e7_ddd7_1d64_67be;
+pub const JOBS_SCHEMA: ::core::primitive::u64 = 0x58e7_ddd7_1d64_67be;
 /// Runs commands for the agents of one user.
 ///
 /// Jobs outlive the agent that submitted them.
@@ -256,16 +256,20 @@ impl<T> ::core::fmt::Debug for JobsServer<T> {
     reason = "generated from a proto"
 )]
 impl<T: Jobs> ::ipc::Service for JobsServer<T> {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &'static ::core::primitive::str {
         "example.jobs.v1.Jobs"
     }
     fn methods(&self) -> &'static [::ipc::Method] {
         &JOBS_METHODS
     }
-    fn schema(&self) -> u64 {
+    fn schema(&self) -> ::core::primitive::u64 {
         JOBS_SCHEMA
     }
-    fn call(&self, method: usize, incoming: ::ipc::Incoming) -> ::ipc::Handling {
+    fn call(
+        &self,
+        method: ::core::primitive::usize,
+        incoming: ::ipc::Incoming,
+    ) -> ::ipc::Handling {
         let inner = ::std::sync::Arc::clone(&self.inner);
         match method {
             0 => {

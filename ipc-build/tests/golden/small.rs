@@ -14,7 +14,7 @@ pub static CLOCK_METHODS: [::ipc::Method; 1] = [
     ::ipc::Method::new("small.Clock/Now", ::ipc::Shape::Unary),
 ];
 /// A hash of `small.Clock` and of every type it carries: equal where both sides read the same bytes alike.
-pub const CLOCK_SCHEMA: u64 = 0x0295_6f4a_b236_05fb;
+pub const CLOCK_SCHEMA: ::core::primitive::u64 = 0x0295_6f4a_b236_05fb;
 /// Tells the time.
 #[allow(
     clippy::allow_attributes,
@@ -65,16 +65,20 @@ impl<T> ::core::fmt::Debug for ClockServer<T> {
     reason = "generated from a proto"
 )]
 impl<T: Clock> ::ipc::Service for ClockServer<T> {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &'static ::core::primitive::str {
         "small.Clock"
     }
     fn methods(&self) -> &'static [::ipc::Method] {
         &CLOCK_METHODS
     }
-    fn schema(&self) -> u64 {
+    fn schema(&self) -> ::core::primitive::u64 {
         CLOCK_SCHEMA
     }
-    fn call(&self, method: usize, incoming: ::ipc::Incoming) -> ::ipc::Handling {
+    fn call(
+        &self,
+        method: ::core::primitive::usize,
+        incoming: ::ipc::Incoming,
+    ) -> ::ipc::Handling {
         let inner = ::std::sync::Arc::clone(&self.inner);
         match method {
             0 => {
@@ -114,4 +118,6 @@ impl ClockClient {
     }
 }
 /// The schema of package `small` and of all it imports: an encoded `google.protobuf.FileDescriptorSet`, without comments.
-pub const FILE_DESCRIPTOR_SET: &[u8] = ::core::include_bytes!("small.binpb");
+pub const FILE_DESCRIPTOR_SET: &[::core::primitive::u8] = ::core::include_bytes!(
+    "small.binpb"
+);
