@@ -41,6 +41,27 @@
 //! }
 //! ```
 //!
+//! Generated code names what it imports from another package as a module beside its own: a package `example.jobs.v1`
+//! says `super::super::shared::Token`. Where packages import each other, they need modules nested like their names; a
+//! build script has prost-build write them into a file, and the crate includes that one:
+//!
+//! ```no_run
+//! // build.rs
+//! fn main() -> Result<(), ipc_build::Error> {
+//!     ipc_build::Config::new()
+//!         .prost(|prost| {
+//!             prost.include_file("mod.rs");
+//!         })
+//!         .compile(&["proto/jobs.proto"], &["proto"])
+//! }
+//! ```
+//!
+//! ```text
+//! mod proto {
+//!     include!(concat!(env!("OUT_DIR"), "/mod.rs")); // proto::example::jobs::v1, proto::shared
+//! }
+//! ```
+//!
 //! `Cargo.toml` needs `ipc` and `prost` (and `prost-types`, where a message of `google.protobuf` other than `Empty` is
 //! used) under `[dependencies]`, and `ipc-build` under `[build-dependencies]`.
 //!

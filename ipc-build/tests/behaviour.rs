@@ -272,6 +272,35 @@ fn a_package_without_a_service_has_no_schema_as_data() -> Tested {
     Ok(())
 }
 
+#[test]
+fn packages_that_import_each_other_can_be_included_as_nested_modules() -> Tested {
+    let folder = tempfile::tempdir()?;
+    let head = "syntax = \"proto3\";\npackage";
+    let jobs = format!(
+        "{head} jobs.v1;\nimport \"shared.proto\";\nmessage Job {{ shared.Token by = 1; }}\n\
+         service Jobs {{ rpc Get(shared.Token) returns (Job); }}\n"
+    );
+    let proto = folder.path().join("jobs.proto");
+    fs::write(&proto, jobs)?;
+    let shared = format!("{head} shared;\nmessage Token {{}}\n");
+    fs::write(folder.path().join("shared.proto"), shared)?;
+    ipc_build::Config::new()
+        .prost(|prost| {
+            prost.include_file("mod.rs");
+        })
+        .out_dir(folder.path())
+        .compile(&[&proto], &[folder.path()])?;
+    let read = |name: &str| fs::read_to_string(folder.path().join(name));
+    let code = read("jobs.v1.rs")?;
+    assert!(code.contains("::ipc::Call<super::super::shared::Token>"));
+    let modules = read("mod.rs")?;
+    let modules: String = modules.split_whitespace().collect();
+    let nested =
+        "pubmodjobs{pubmodv1{include!(\"jobs.v1.rs\");}}pubmodshared{include!(\"shared.rs\");}";
+    assert!(modules.ends_with(nested), "{modules}");
+    Ok(())
+}
+
 /// Set for a run of this test binary that plays the build script.
 const AS_BUILD_SCRIPT: &str = "IPC_BUILD_TEST_OUT_DIR";
 
