@@ -216,7 +216,8 @@ impl Config {
 
     /// Sets options of prost-build: extra derives, `bytes::Bytes` fields, external types.
     ///
-    /// Its service generator is replaced by the one of this crate.
+    /// Its service generator is replaced by the one of this crate. The folder is for [`Config::out_dir`] to say: with
+    /// one that only prost-build knows, the data of [`Config::descriptors`] would not lie beside the code that includes it.
     pub fn prost(mut self, set: impl FnOnce(&mut prost_build::Config)) -> Self {
         set(&mut self.prost);
         self
