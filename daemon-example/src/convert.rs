@@ -163,13 +163,25 @@ pub(crate) fn tame(text: &str) -> String {
         if tame.len() + ESCAPE > TEXT_LIMIT {
             break;
         }
-        if c.is_control() {
-            tame.extend(c.escape_default());
-        } else {
-            tame.push(c);
-        }
+        push_escaped(&mut tame, c);
     }
     tame
+}
+
+/// Text of a machine as it may be printed: like [`tame`], but whole.
+#[must_use]
+pub fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    text.chars().for_each(|c| push_escaped(&mut escaped, c));
+    escaped
+}
+
+fn push_escaped(text: &mut String, c: char) {
+    if c.is_control() {
+        text.extend(c.escape_default());
+    } else {
+        text.push(c);
+    }
 }
 
 /// Refuses text that is not as [`tame`] makes it.

@@ -11,6 +11,7 @@ use daemon_example::agents::Agents;
 use daemon_example::checks::{Finding, Runner, Running};
 use daemon_example::cli::{self, Failure, Output, Place};
 use daemon_example::config::{Config, Scope, length_of_time};
+use daemon_example::convert::escape;
 use daemon_example::daemon::Daemon;
 use daemon_example::desk::{Desk, Source};
 use daemon_example::events::Event;
@@ -75,7 +76,9 @@ async fn look(config: &Config) -> Result<(), Failure> {
     let mut failed = 0;
     while let Some((name, finding)) = running.next().await {
         failed += usize::from(finding != Finding::Holds);
-        cli::print(io::stdout(), format!("{name}: {finding}\n"))
+        // A command says what it likes.
+        let line = escape(&format!("{name}: {finding}"));
+        cli::print(io::stdout(), line + "\n")
             .await
             .map_err(|source| Failure::io("cannot print", source))?;
     }

@@ -83,6 +83,19 @@ fn one_look_tells_what_holds_and_ends_well_only_if_all_does() {
 }
 
 #[test]
+fn what_a_command_prints_forges_no_line_of_a_look() {
+    let script = r"printf 'x\nall: holds\n\033[2J'";
+    let text = format!(
+        "[[check]]\nname = 'a'\ncommand = {{ argv = ['sh', '-c', {script:?}], prints = 'y' }}"
+    );
+    let (_dir, path) = with_config(&text);
+    let output = daemon(&path, &["--once"]);
+    let printed = String::from_utf8(output.stdout).expect("text");
+    assert_eq!(printed.lines().count(), 1, "{printed}");
+    assert!(printed.contains(r"x\nall: holds\n\u{1b}[2J"), "{printed}");
+}
+
+#[test]
 fn a_log_filter_that_is_none_is_refused_before_anything_starts() {
     let (_dir, path) = with_config("");
     let output = daemon(&path, &["--log", "ipc=loud"]);
