@@ -171,7 +171,10 @@ impl Failure {
                 "the daemon lets in root, its own user and those of --allow-uid; \
                  the agent trusts root and --trust-uid",
             ),
-            ipc::Code::Unavailable => Some("is daemon-example running, and at this socket?"),
+            ipc::Code::Unavailable => Some(
+                "is daemon-example running, and at this socket? \
+                 that of root is at --system, unless told otherwise",
+            ),
             _ => None,
         }
     }

@@ -31,6 +31,7 @@ fn an_agent_without_a_daemon_says_so_in_one_line() {
         complaint.contains("is daemon-example running"),
         "{complaint}"
     );
+    assert!(complaint.contains("at --system"), "{complaint}");
 }
 
 #[test]
