@@ -118,6 +118,14 @@ impl Agents {
             .count()
     }
 
+    /// Whether this user has one that is connected.
+    #[must_use]
+    pub fn has(&self, uid: u32) -> bool {
+        let state = self.state();
+        let mut own = state.known.values().filter(|agent| agent.uid == uid);
+        own.any(|agent| !agent.is_gone())
+    }
+
     /// Drops the agents whose connection is over; gives the users that have no other.
     #[must_use]
     pub fn sweep(&self) -> Vec<u32> {

@@ -61,6 +61,10 @@ impl proto::Drift for Daemon {
         if !(1..=ID_LIMIT).contains(&report.id.len()) {
             return Err(Status::invalid_argument("a report id has 1 to 128 bytes"));
         }
+        if !self.agents.has(uid) {
+            // Nobody would take back what it says when its user is gone.
+            return Err(Status::failed_precondition("this user has no agent"));
+        }
         // All of it is read before any of it counts.
         let results = report
             .results
@@ -245,7 +249,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_report_with_two_results_for_a_check_is_refused_as_a_whole() {
+    async fn a_report_without_an_agent_or_with_two_results_for_a_check_is_refused_as_a_whole() {
         let source = Source {
             path: "/no/such/drift.toml".into(),
             interval: None,
@@ -257,6 +261,15 @@ mod tests {
         let far = End::new().service(proto::DriftServer::new(daemon));
         let (near, _far) = pair(End::new(), far, Split::Whole).await.unwrap();
         let drift = proto::DriftClient::new(near);
+        let unregistered = proto::ReportRequest {
+            id: "1".to_owned(),
+            results: Vec::new(),
+        };
+        let error = drift.report(unregistered).await.unwrap_err();
+        assert_eq!(error.code(), Code::FailedPrecondition);
+        let name = "a".to_owned();
+        let registered = drift.register(proto::RegisterRequest { name });
+        registered.await.unwrap();
         let result = || proto::CheckResult::from(("a".to_owned(), Finding::Holds));
         let mut report = proto::ReportRequest {
             id: "1".to_owned(),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::broadcast;
+use tokio::sync::{Notify, broadcast};
 
 use crate::checks::{Drift, Finding};
 use crate::config::{Config, ConfigError, Scope};
@@ -19,6 +19,7 @@ pub struct Desk {
     source: Source,
     state: Mutex<State>,
     changes: broadcast::Sender<Delta>,
+    is_reconfigured: Notify,
 }
 
 /// Where the configuration comes from.
@@ -68,6 +69,7 @@ impl Desk {
             source,
             state: Mutex::new(state),
             changes,
+            is_reconfigured: Notify::new(),
         }
     }
 
@@ -95,6 +97,16 @@ impl Desk {
         } = &mut *state;
         let gone = board.retain(|subject| config.entry(scope(subject), &subject.name).is_some());
         self.tell(lines, gone);
+        self.is_reconfigured.notify_one();
+    }
+
+    /// Waits for another configuration than at the last call. For one who waits.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future misses none.
+    pub async fn reconfigured(&self) {
+        self.is_reconfigured.notified().await;
     }
 
     /// Takes in one result. One for a check that is not in the configuration is dropped: it was
@@ -115,11 +127,11 @@ impl Desk {
         self.tell(lines, board.observe(subject, entry.tolerance, finding));
     }
 
-    /// Stops watching the checks of a user that has no agent any more.
-    pub fn forget(&self, uid: u32) {
+    /// Stops watching the checks of the users that `keep` does not want.
+    pub fn keep_users(&self, keep: impl Fn(u32) -> bool) {
         let mut state = self.state();
         let State { board, lines, .. } = &mut *state;
-        self.tell(lines, board.retain(|subject| subject.uid != Some(uid)));
+        self.tell(lines, board.retain(|subject| subject.uid.is_none_or(&keep)));
     }
 
     /// Takes in a report id; whether its report is to be counted.
@@ -267,7 +279,7 @@ pub(crate) mod tests {
         let (snapshot, mut changes) = desk.follow(7);
         assert_eq!(snapshot, [(subject(None, "a"), Finding::Holds)]);
         desk.observe(subject(Some(7), "b"), Finding::Holds);
-        desk.forget(7);
+        desk.keep_users(|uid| uid != 7);
         let told = Delta {
             subject: subject(Some(7), "b"),
             finding: Some(Finding::Holds),

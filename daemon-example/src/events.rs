@@ -85,6 +85,10 @@ pub struct DaemonTotals {
     pub lines: u64,
     /// Heartbeats received.
     pub notes: u64,
+    /// Rounds that agents were asked for, but those that were cut by the end of either side.
+    pub asked: u64,
+    /// Of these, how many they ran to their end.
+    pub answered: u64,
 }
 
 /// Where events go.

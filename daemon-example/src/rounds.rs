@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipc::Code;
 use tokio::sync::Mutex as Turn;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
@@ -38,13 +39,15 @@ pub async fn run(desk: Arc<Desk>, agents: Arc<Agents>, stop: CancellationToken) 
                 tasks.spawn(check_system(Arc::clone(&desk), Arc::clone(&system)));
                 for uid in agents.sweep() {
                     tracing::info!(uid, "the last agent of this user is gone");
-                    desk.forget(uid);
                 }
+                // A result may have come in after the last sweep.
+                desk.keep_users(|uid| agents.has(uid));
                 for agent in agents.all() {
                     tasks.spawn(check_user(Arc::clone(&desk), agent));
                 }
                 tick.as_mut().reset(Instant::now() + desk.config().interval);
             }
+            () = desk.reconfigured() => tick.as_mut().reset(Instant::now()),
             Some(ended) = tasks.join_next() => rethrow(ended),
         }
     }
@@ -72,26 +75,30 @@ async fn check_system(desk: Arc<Desk>, turn: Arc<Turn<()>>) {
 /// An agent that fails is asked again in the next round; it goes only with its connection.
 async fn check_user(desk: Arc<Desk>, agent: Arc<Agent>) {
     let Ok(_turn) = agent.try_turn() else { return };
+    let config = desk.config();
+    let checks: Vec<_> = config.checks(Scope::User).iter().map(Into::into).collect();
+    if checks.is_empty() {
+        return;
+    }
+    let asked = ask(&desk, &agent, checks).await;
+    let is_gone = agent.is_gone();
+    if !matches!(&asked, Err(error) if is_gone || error.code() == Code::Unavailable) {
+        desk.count(|totals| {
+            totals.asked += 1;
+            totals.answered += u64::from(asked.is_ok());
+        });
+    }
     let Agent { uid, name, .. } = &*agent;
-    if let Err(error) = ask(&desk, &agent).await
+    if let Err(error) = asked
         && desk.may_log(*uid)
     {
         // In quotes and cut: a status has the words of the agent.
-        let (is_gone, error) = (agent.is_gone(), tame(&format!("{error:?}")));
+        let error = tame(&format!("{error:?}"));
         tracing::warn!(uid, name, is_gone, ?error, "agent did not finish its round");
     }
 }
 
-async fn ask(desk: &Desk, agent: &Agent) -> Result<(), ipc::Error> {
-    let checks: Vec<_> = desk
-        .config()
-        .checks(Scope::User)
-        .iter()
-        .map(Into::into)
-        .collect();
-    if checks.is_empty() {
-        return Ok(());
-    }
+async fn ask(desk: &Desk, agent: &Agent, checks: Vec<proto::Check>) -> Result<(), ipc::Error> {
     let mut left = checks.len();
     let request = proto::RunChecksRequest { checks };
     let mut results = agent
@@ -101,31 +108,35 @@ async fn ask(desk: &Desk, agent: &Agent) -> Result<(), ipc::Error> {
         .await?;
     // To the end, or the agent would be told that its answer is not wanted.
     while let Some(result) = results.recv().await? {
-        if left == 0 {
-            // More than was asked for.
+        // More than was asked for, or one line a round and no more.
+        if left == 0 || !take_in(desk, agent, result) {
             return Ok(());
         }
         left -= 1;
-        match result.try_into() {
-            Ok((name, finding)) => desk.observe(
-                Subject {
-                    uid: Some(agent.uid),
-                    name,
-                },
-                finding,
-            ),
-            Err(error) => {
-                let error: Malformed = error;
-                if desk.may_log(agent.uid) {
-                    let error: &dyn std::error::Error = &error;
-                    tracing::warn!(uid = agent.uid, error, "agent answers nonsense");
-                }
-                // One line a round, and no more.
-                return Ok(());
-            }
-        }
     }
     Ok(())
+}
+
+/// Whether the result makes sense. One of an agent that is gone meanwhile says nothing of its user.
+fn take_in(desk: &Desk, agent: &Agent, result: proto::CheckResult) -> bool {
+    let uid = agent.uid;
+    match result.try_into() {
+        Ok((name, finding)) => {
+            if !agent.is_gone() {
+                let uid = Some(uid);
+                desk.observe(Subject { uid, name }, finding);
+            }
+            true
+        }
+        Err(error) => {
+            let error: Malformed = error;
+            if desk.may_log(uid) {
+                let error: &dyn std::error::Error = &error;
+                tracing::warn!(uid, error, "agent answers nonsense");
+            }
+            false
+        }
+    }
 }
 
 /// A stopped agent holds nothing but its own turn, and not for longer than this.
@@ -142,6 +153,7 @@ mod tests {
 
     use super::*;
     use crate::checks::Finding;
+    use crate::config::Config;
     use crate::desk::tests::desk;
     use crate::lines::tests::Log;
 
@@ -196,6 +208,8 @@ mod tests {
         for _ in 0..100 {
             check_user(Arc::clone(&desk), Arc::clone(agent)).await;
         }
+        let totals = desk.totals();
+        assert_eq!((totals.asked, totals.answered), (100, 0));
         let lines = log.lines();
         assert_eq!(lines.len(), 60);
         let longest = lines.iter().map(String::len).max();
@@ -230,6 +244,70 @@ mod tests {
         assert!(told[0].contains("left_out=1"), "{told:?}");
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn another_configuration_is_in_force_at_once() {
+        let one =
+            |name: &str| format!("interval = '1h'\n[[check]]\nname = '{name}'\nprocess.name = 'a'");
+        let desk = Arc::new(desk(&one("a")));
+        let (_, mut changes) = desk.follow(0);
+        let mut running = pin!(run(
+            Arc::clone(&desk),
+            Arc::default(),
+            CancellationToken::new()
+        ));
+        for (name, is_watched) in [("a", true), ("a", false), ("b", true)] {
+            let told = tokio::select! {
+                told = timeout(MINUTE, changes.recv()) => told.unwrap().unwrap(),
+                () = running.as_mut() => panic!("no stop"),
+            };
+            assert_eq!(
+                (&*told.subject.name, told.finding.is_some()),
+                (name, is_watched)
+            );
+            if is_watched {
+                desk.replace_config(Config::parse(&one("b"), "drift.toml".as_ref()).unwrap());
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_an_agent_says_is_not_held_beyond_its_end() {
+        let (near, far) = pair(End::new(), End::new(), Split::Whole).await.unwrap();
+        let agents = Arc::new(Agents::default());
+        let client = proto::AgentClient::new(far.clone());
+        agents.register(7, "a".to_owned(), client).unwrap();
+        let [agent] = &agents.all()[..] else {
+            panic!("one agent")
+        };
+        let desk = Arc::new(desk(ONE));
+        let result = || ("a".to_owned(), Finding::Holds).into();
+        assert!(take_in(&desk, agent, result()));
+        assert_eq!(desk.follow(7).0.len(), 1);
+        drop(near);
+        far.closed().await;
+        let (_, mut changes) = desk.follow(7);
+        let mut running = pin!(run(
+            Arc::clone(&desk),
+            agents.clone(),
+            CancellationToken::new()
+        ));
+        for is_late in [false, true] {
+            assert!(take_in(&desk, agent, result()));
+            if is_late {
+                assert_eq!(desk.follow(7).0, []);
+                // As if it had been taken in just before.
+                let (uid, name) = (Some(7), "a".to_owned());
+                desk.observe(Subject { uid, name }, Finding::Holds);
+                assert!(changes.recv().await.unwrap().finding.is_some());
+            }
+            let told = tokio::select! {
+                told = timeout(Duration::from_secs(20), changes.recv()) => told.unwrap().unwrap(),
+                () = running.as_mut() => panic!("no stop"),
+            };
+            assert_eq!(told.finding, None, "{is_late}");
+        }
+    }
+
     const MILLISECOND: Duration = Duration::from_millis(1);
 
     const ONE: &str = "interval = '1ms'\n[[check]]\nname = 'a'\nscope = 'user'\nprocess.name = 'a'";
@@ -251,5 +329,7 @@ mod tests {
         };
         assert_eq!(told.subject.uid, Some(7));
         assert_eq!(told.finding, Some(Finding::Holds));
+        let totals = desk.totals();
+        assert_eq!(totals.asked, totals.answered + 1);
     }
 }

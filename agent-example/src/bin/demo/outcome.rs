@@ -33,7 +33,14 @@ impl Outcome {
         let unrecognised = self.sum(|agent| agent.reports.abs_diff(agent.repeats));
         let lines = self.sum(|agent| agent.lines).abs_diff(self.daemon.lines);
         let unanswered = self.sum(|agent| agent.calls - agent.answered.min(agent.calls));
-        unanswered + reports + repeats + unrecognised + lines + self.sum(|agent| agent.gaps)
+        let rounds = self.daemon.asked.abs_diff(self.daemon.answered);
+        unanswered
+            + rounds
+            + reports
+            + repeats
+            + unrecognised
+            + lines
+            + self.sum(|agent| agent.gaps)
     }
 
     fn sum(&self, count: impl Fn(&AgentTotals) -> u64) -> u64 {
@@ -122,6 +129,8 @@ mod tests {
             reports: 4,
             repeats: 4,
             lines: 6,
+            asked: 5,
+            answered: 5,
             ..DaemonTotals::default()
         };
         Outcome {
@@ -139,13 +148,14 @@ mod tests {
 
     #[test]
     fn each_thing_that_only_one_side_knows_of_is_lost() {
-        let breaks: [fn(&mut Outcome); 6] = [
+        let breaks: [fn(&mut Outcome); 7] = [
             |outcome| outcome.agents[0].answered -= 1,
             |outcome| outcome.agents[1].gaps += 1,
             |outcome| outcome.agents[1].repeats -= 1,
             |outcome| outcome.daemon.reports -= 1,
             |outcome| outcome.daemon.repeats += 1,
             |outcome| outcome.daemon.lines -= 1,
+            |outcome| outcome.daemon.answered -= 1,
         ];
         for damage in breaks {
             let mut outcome = whole();
