@@ -2,13 +2,15 @@
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::OpenOptionsExt;
 
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
+
+use super::mounts;
 
 /// Files with more bytes are read only if a check says so. Almost all programs and settings have
 /// fewer, and these can be read within the seconds that a check has.
@@ -20,6 +22,9 @@ pub(super) enum Unread {
     /// A folder, a device, a pipe or a socket.
     #[error("not a regular file")]
     NotRegular,
+    /// To read it may change something.
+    #[error("made up by the kernel, or in a mount that is not of this process")]
+    MadeUp,
     /// It has more bytes than may be read.
     #[error("has {size} bytes, and no more than {max} are read")]
     TooLarge { size: u64, max: u64 },
@@ -56,7 +61,9 @@ fn look_through(path: &str, handle: Option<OFlag>) -> io::Result<(Metadata, Resu
         let handle = File::from(handle);
         let meta = handle.metadata()?;
         let itself = format!("/proc/self/fd/{}", handle.as_raw_fd());
-        let opened = regular(&meta).and_then(|()| open(&itself).map_err(unopened));
+        let opened = regular(&meta)
+            .and_then(|()| stored(&handle))
+            .and_then(|()| open(&itself).map_err(unopened));
         return Ok((meta, opened));
     }
     let meta = std::fs::metadata(path)?;
@@ -79,6 +86,14 @@ fn regular(meta: &Metadata) -> Result<(), Unread> {
         Ok(())
     } else {
         Err(Unread::NotRegular)
+    }
+}
+
+fn stored(handle: &File) -> Result<(), Unread> {
+    if mounts::is_stored(handle.as_fd()).map_err(unopened)? {
+        Ok(())
+    } else {
+        Err(Unread::MadeUp)
     }
 }
 
@@ -165,6 +180,21 @@ pub(super) mod tests {
             };
             assert_eq!(looks(5_000, &fifo, is_right), (0, false), "{handle:?}");
         }
+    }
+
+    #[test]
+    fn a_link_to_what_the_kernel_makes_up_is_not_followed_into_it() {
+        if OFlag::from_name(HANDLE).is_none() {
+            println!("skipped: this system has no such files");
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let link = dir.path().join("link");
+        // A regular file by its mode.
+        symlink("/proc/self/status", &link).unwrap();
+        let (meta, opened) = look(link.to_str().unwrap()).unwrap();
+        assert!(meta.is_file());
+        assert!(matches!(opened, Err(Unread::MadeUp)), "{opened:?}");
     }
 
     #[test]

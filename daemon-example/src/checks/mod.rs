@@ -4,6 +4,7 @@ mod command;
 mod content;
 mod file;
 mod listening;
+mod mounts;
 mod process;
 
 use std::time::Duration;
