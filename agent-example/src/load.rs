@@ -33,7 +33,7 @@ pub(crate) async fn drive(session: &Session, load: Load) -> Result<(), Error> {
         reload(session).await?;
     }
     report(session, load).await?;
-    session.outlet.tell(&Event::Driven);
+    session.outlet.tell(&Event::Driven).await;
     std::future::pending().await
 }
 
@@ -51,7 +51,7 @@ async fn call(session: &Session, calls: u64) -> Result<(), Error> {
                     .tally
                     .call(session.drift.status(proto::StatusRequest {}).into_future())
                     .await?;
-                progress(&session);
+                progress(&session).await;
             }
             Ok(())
         });
@@ -59,10 +59,10 @@ async fn call(session: &Session, calls: u64) -> Result<(), Error> {
     callers.join_all().await.into_iter().collect()
 }
 
-fn progress(session: &Session) {
+async fn progress(session: &Session) {
     let calls = session.tally.totals().answered;
     if calls.is_multiple_of(PROGRESS_EVERY) {
-        session.outlet.tell(&Event::Progress { calls });
+        session.outlet.tell(&Event::Progress { calls }).await;
     }
 }
 

@@ -27,7 +27,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         joined = join(&arguments, &tally, latest) => Some(joined?),
     };
     let Some((client, registered)) = joined else {
-        outlet.tell(&Event::AgentEnds(tally.totals()));
+        outlet.end(&Event::AgentEnds(tally.totals())).await;
         return Ok(());
     };
     let stream = proto::DriftClient::new(client.clone());
@@ -38,14 +38,15 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         checks = registered.checks,
         "registered"
     );
-    outlet.tell(&Event::Ready {
+    let ready = Event::Ready {
         uid: registered.uid,
-    });
+    };
+    outlet.tell(&ready).await;
     let session = Session {
         drift,
         stream,
         tally: Arc::clone(&tally),
-        outlet,
+        outlet: outlet.clone(),
     };
     let load = Load {
         name: arguments.name,
@@ -59,7 +60,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         Err(error) = session.beat() => Err(Failure::ipc("cannot reach the daemon", error)),
         Err(error) = load::drive(&session, load) => Err(Failure::ipc("cannot go on calling", error)),
     };
-    outlet.tell(&Event::AgentEnds(tally.totals()));
+    outlet.end(&Event::AgentEnds(tally.totals())).await;
     ended
 }
 
@@ -109,8 +110,8 @@ impl Session {
         let mut changes = self.stream.watch(proto::WatchRequest {}).await?;
         while let Some(change) = changes.recv().await? {
             match change.kind {
-                Some(change::Kind::Snapshot(snapshot)) => self.is(snapshot),
-                Some(change::Kind::Delta(delta)) => last = self.changes(last, delta),
+                Some(change::Kind::Snapshot(snapshot)) => self.is(snapshot).await,
+                Some(change::Kind::Delta(delta)) => last = self.changes(last, delta).await,
                 // A daemon newer than this agent says something more.
                 None => {}
             }
@@ -119,30 +120,28 @@ impl Session {
         std::future::pending().await
     }
 
-    fn is(&self, snapshot: proto::Snapshot) {
+    async fn is(&self, snapshot: proto::Snapshot) {
         for standing in snapshot.standings {
-            self.stands(standing);
+            self.stands(standing).await;
         }
     }
 
     /// Takes in the delta that follows the one numbered `last`.
-    fn changes(&self, last: u64, delta: proto::Delta) -> u64 {
+    async fn changes(&self, last: u64, delta: proto::Delta) -> u64 {
         self.tally.change(last, delta.sequence);
         match delta.kind {
-            Some(delta::Kind::Standing(standing)) => self.stands(standing),
+            Some(delta::Kind::Standing(standing)) => self.stands(standing).await,
             Some(delta::Kind::Gone(subject)) => {
                 tracing::info!(check = subject.name, uid = subject.uid, "no longer watched");
-                self.outlet.tell(&Event::Change {
-                    check: subject.name,
-                    now: Now::Gone,
-                });
+                let (check, now) = (subject.name, Now::Gone);
+                self.outlet.tell(&Event::Change { check, now }).await;
             }
             None => {}
         }
         delta.sequence
     }
 
-    fn stands(&self, standing: proto::Standing) {
+    async fn stands(&self, standing: proto::Standing) {
         let proto::Subject { name, uid } = standing.subject.unwrap_or_default();
         let now = match standing.finding.unwrap_or_default().kind {
             Some(finding::Kind::Holds(())) => {
@@ -163,7 +162,7 @@ impl Session {
             }
             None => return,
         };
-        self.outlet.tell(&Event::Change { check: name, now });
+        self.outlet.tell(&Event::Change { check: name, now }).await;
     }
 
     /// Says again and again that this agent is well.

@@ -6,6 +6,7 @@ use std::future::{Future, pending};
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use clap::Args;
@@ -17,6 +18,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::ConfigError;
 use crate::events::Outlet;
+use crate::pump::Pump;
 
 /// Where the daemon and its agents meet.
 #[derive(Args, Clone, Debug)]
@@ -68,18 +70,36 @@ impl Output {
     #[must_use]
     pub fn start(&self) -> Outlet {
         let filter = EnvFilter::new(&self.log.0);
+        let pump = LOG.get_or_init(|| Pump::start(io::stderr()));
         let log = tracing_subscriber::fmt()
             .with_env_filter(filter)
-            .with_writer(io::stderr);
+            .with_writer(|| LogLine(pump));
         log.with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
             .init();
         if self.json {
-            Outlet::Stdout
+            Outlet::Stdout(Pump::start(io::stdout()))
         } else {
             Outlet::Nowhere
         }
     }
 }
+
+/// A log line may be written by whoever holds a lock that others need.
+struct LogLine(&'static Pump);
+
+impl Write for LogLine {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.offer(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// There is one log, and whoever ends the program ends it.
+static LOG: OnceLock<Pump> = OnceLock::new();
 
 /// A filter that has been found well-formed; the real one cannot be cloned.
 #[derive(Clone, Debug)]
@@ -216,7 +236,11 @@ pub fn run(program: &str, life: impl Future<Output = Result<(), Failure>>) -> Ex
         }
     };
     let ended = runtime.block_on(async {
-        let Err(failure) = life.await else {
+        let lived = life.await;
+        if let Some(log) = LOG.get() {
+            log.end(None).await;
+        }
+        let Err(failure) = lived else {
             return ExitCode::SUCCESS;
         };
         tell(program, &failure).await;

@@ -1,8 +1,8 @@
 //! What the programs of the pair tell the one who started them, with `--json`: one event a line.
 
-use std::io::{self, Write};
-
 use serde::{Deserialize, Serialize};
+
+use crate::pump::Pump;
 
 /// Something the starter waits for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,33 +92,40 @@ pub struct DaemonTotals {
 }
 
 /// Where events go.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum Outlet {
     /// To standard output.
-    Stdout,
+    Stdout(Pump),
     /// Nowhere: a person reads the log.
     Nowhere,
 }
 
 impl Outlet {
-    /// Tells one event.
-    pub fn tell(self, event: &Event) {
-        if let Self::Stdout = self
-            && let Err(error) = write_line(&mut io::stdout().lock(), event)
+    /// Tells one event; waits for a reader that is behind.
+    ///
+    /// # Cancel safety
+    ///
+    /// When the future is dropped, the event is told as a whole or not at all.
+    pub async fn tell(&self, event: &Event) {
+        if let Self::Stdout(pump) = self
+            && let Some(line) = line(event)
         {
-            // Whoever started this program is gone; the signal to stop will tell.
-            tracing::debug!(
-                error = &error as &dyn std::error::Error,
-                "nobody reads the events"
-            );
+            pump.send(line).await;
+        }
+    }
+
+    /// Tells the last event, and waits until all are written or nobody seems to read them.
+    pub async fn end(&self, event: &Event) {
+        if let Self::Stdout(pump) = self {
+            pump.end(line(event)).await;
         }
     }
 }
 
-fn write_line(out: &mut impl Write, event: &Event) -> io::Result<()> {
-    serde_json::to_writer(&mut *out, event)?;
-    out.write_all(b"\n")?;
-    out.flush()
+fn line(event: &Event) -> Option<Vec<u8>> {
+    let mut line = serde_json::to_vec(event).ok()?;
+    line.push(b'\n');
+    Some(line)
 }
 
 #[cfg(test)]
@@ -136,8 +143,7 @@ mod tests {
             change,
             Event::AgentEnds(AgentTotals::default()),
         ] {
-            let mut line = Vec::new();
-            write_line(&mut line, &event).unwrap();
+            let line = line(&event).unwrap();
             assert_eq!(line.iter().filter(|&&byte| byte == b'\n').count(), 1);
             assert_eq!(serde_json::from_slice::<Event>(&line).unwrap(), event);
         }

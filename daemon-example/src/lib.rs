@@ -10,6 +10,7 @@ pub mod desk;
 pub mod drift;
 pub mod events;
 pub mod lines;
+pub mod pump;
 pub mod recent;
 pub mod rounds;
 

@@ -108,7 +108,7 @@ async fn serve(arguments: Arguments, source: Source, config: Config) -> Result<(
         .map_err(|error| Failure::ipc("cannot start", error))?;
     let uid = nix::unistd::geteuid().as_raw();
     tracing::info!(uid, path = %server.path(), "watching");
-    outlet.tell(&Event::Ready { uid });
+    outlet.tell(&Event::Ready { uid }).await;
     let until = async {
         signal.await;
         stop.cancel();
@@ -121,6 +121,6 @@ async fn serve(arguments: Arguments, source: Source, config: Config) -> Result<(
         served
     };
     let (served, ()) = tokio::join!(serving, rounds);
-    outlet.tell(&Event::DaemonEnds(desk.totals()));
+    outlet.end(&Event::DaemonEnds(desk.totals())).await;
     served.map_err(|error| Failure::ipc("cannot go on serving", error))
 }

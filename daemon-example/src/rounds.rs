@@ -149,12 +149,14 @@ mod tests {
 
     use ipc::testing::{End, Split, pair};
     use ipc::{Call, Sender, Status};
+    use tokio::sync::broadcast::Receiver;
     use tokio::time::timeout;
 
     use super::*;
     use crate::checks::Finding;
     use crate::config::Config;
     use crate::desk::tests::desk;
+    use crate::drift::Delta;
     use crate::lines::tests::Log;
 
     /// Fails in its first round, talks nonsense in the next, and does as it is asked from then on.
@@ -244,6 +246,14 @@ mod tests {
         assert!(told[0].contains("left_out=1"), "{told:?}");
     }
 
+    /// The next change, which comes while the rounds run.
+    async fn next(rounds: impl Future<Output = ()>, changes: &mut Receiver<Delta>) -> Delta {
+        tokio::select! {
+            told = timeout(MINUTE, changes.recv()) => told.unwrap().unwrap(),
+            () = rounds => panic!("no stop"),
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn another_configuration_is_in_force_at_once() {
         let one =
@@ -256,10 +266,7 @@ mod tests {
             CancellationToken::new()
         ));
         for (name, is_watched) in [("a", true), ("a", false), ("b", true)] {
-            let told = tokio::select! {
-                told = timeout(MINUTE, changes.recv()) => told.unwrap().unwrap(),
-                () = running.as_mut() => panic!("no stop"),
-            };
+            let told = next(running.as_mut(), &mut changes).await;
             assert_eq!(
                 (&*told.subject.name, told.finding.is_some()),
                 (name, is_watched)
@@ -300,10 +307,7 @@ mod tests {
                 desk.observe(Subject { uid, name }, Finding::Holds);
                 assert!(changes.recv().await.unwrap().finding.is_some());
             }
-            let told = tokio::select! {
-                told = timeout(Duration::from_secs(20), changes.recv()) => told.unwrap().unwrap(),
-                () = running.as_mut() => panic!("no stop"),
-            };
+            let told = next(running.as_mut(), &mut changes).await;
             assert_eq!(told.finding, None, "{is_late}");
         }
     }

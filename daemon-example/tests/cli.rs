@@ -1,13 +1,14 @@
 //! The daemon's program as a person meets it.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, pipe};
+use std::io::{BufRead, BufReader, Read, Write, pipe};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, mkfifo};
@@ -219,6 +220,34 @@ fn a_look_whose_reader_does_not_read_can_be_stopped() {
         reader.read_exact(&mut [0]).expect("the first of it");
         assert_eq!(ended(daemon, Signal::SIGTERM), Some(code));
     }
+}
+
+#[test]
+fn a_daemon_whose_log_nobody_reads_can_be_stopped() {
+    let (dir, config) = with_config("");
+    let socket = dir.path().canonicalize().unwrap().join("d.sock");
+    let (_reader, mut writer) = pipe().expect("a pipe");
+    fcntl(&writer, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).expect("its flags");
+    while writer.write(&[b'x'; 4096]).is_ok() {}
+    fcntl(&writer, FcntlArg::F_SETFL(OFlag::empty())).expect("its flags");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_daemon-example"));
+    command.args(["--json", "--log", "trace", "--config"]);
+    command.arg(config).arg("--socket").arg(socket);
+    command.stdout(Stdio::piped()).stderr(writer);
+    let mut daemon = command.spawn().expect("the daemon starts");
+    let mut events = BufReader::new(daemon.stdout.take().expect("its events"));
+    let (told, tells) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut line = String::new();
+        events.read_line(&mut line).expect("an event");
+        told.send(line).ok();
+        events
+    });
+    let line = tells.recv_timeout(PATIENCE).inspect_err(|_| {
+        daemon.kill().expect("a daemon that lives");
+    });
+    assert!(line.expect("an event").contains("ready"));
+    assert_eq!(ended(daemon, Signal::SIGTERM), Some(0));
 }
 
 /// The exit code of a daemon that was sent a signal and has ended in time.

@@ -1,7 +1,7 @@
 //! How an agent ends that has no daemon to work for, and that it goes on where it has one.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write, pipe};
 use std::os::unix::net::UnixListener;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, mpsc};
@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use daemon_example::proto::DriftServer;
 use ipc::{Policy, Server, SocketPath};
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, geteuid, mkfifo};
@@ -96,6 +97,33 @@ fn an_agent_told_to_stop_ends_the_commands_it_has_started() {
         stop(agent);
         assert_eq!(tells.recv_timeout(PATIENCE), Ok(0), "the command ends");
     }
+}
+
+#[test]
+fn an_agent_whose_events_nobody_reads_can_be_stopped() {
+    let me = geteuid().as_raw();
+    let stand = Stand::new();
+    let _daemon = stand.start_daemon(me);
+    let (_reader, mut writer) = pipe().unwrap();
+    fcntl(&writer, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).unwrap();
+    while writer.write(&[b'x'; 4096]).is_ok() {}
+    fcntl(&writer, FcntlArg::F_SETFL(OFlag::empty())).unwrap();
+    let mut agent = Command::new(AGENT);
+    agent.arg("--socket").arg(stand.socket(me)).arg("--json");
+    agent.args(["--trust-uid", &me.to_string(), "--calls", "1000000"]);
+    let mut agent = agent.stdout(writer).stderr(Stdio::piped()).spawn().unwrap();
+    let mut log = BufReader::new(agent.stderr.take().unwrap());
+    let mut line = String::new();
+    log.read_line(&mut line).unwrap();
+    assert!(line.contains("registered"), "{line}");
+    let pid = Pid::from_raw(agent.id().try_into().unwrap());
+    kill(pid, Signal::SIGTERM).unwrap();
+    let (told, tells) = mpsc::channel();
+    std::thread::spawn(move || told.send(agent.wait().unwrap()));
+    let ended = tells.recv_timeout(PATIENCE).inspect_err(|_| {
+        kill(pid, Signal::SIGKILL).unwrap();
+    });
+    assert_eq!(ended.unwrap().code(), Some(0));
 }
 
 const PATIENCE: Duration = Duration::from_secs(20);
