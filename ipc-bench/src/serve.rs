@@ -24,7 +24,7 @@ pub(crate) struct Args {
     further: Vec<PathBuf>,
     #[arg(long)]
     runtime: Flavor,
-    /// Connections that will come to each socket
+    /// Connections that each socket has at the same time
     #[arg(long)]
     connections: u32,
     /// Lets every user in
@@ -61,7 +61,7 @@ pub(crate) struct Serving {
     /// The limit of descriptors of this process.
     pub(crate) descriptors: u64,
     pub(crate) runtime: Flavor,
-    /// Connections that will come to each socket.
+    /// Connections that each socket has at the same time.
     pub(crate) connections: u32,
     /// Whether every user is let in.
     pub(crate) crowd: bool,

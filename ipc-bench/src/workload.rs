@@ -199,6 +199,23 @@ impl Workload {
         }
     }
 
+    /// Connections that there are at the same time, those included that are still on their way out
+    /// while the next come.
+    pub(crate) const fn seats(&self) -> usize {
+        let all = self.connections;
+        match self.scenario {
+            Scenario::MixedSeparate => 2 * all,
+            Scenario::Connect => 2 * all * self.in_flight,
+            Scenario::Churn => all + 2 * self.passing(),
+            _ => all,
+        }
+    }
+
+    /// Connections that come and go beside those that stay, where they churn.
+    pub(crate) const fn passing(&self) -> usize {
+        self.connections.div_ceil(STEADY)
+    }
+
     /// The deadline of each call.
     pub(crate) fn deadline(&self) -> Option<Duration> {
         self.deadline.then_some(DEADLINE)
@@ -238,6 +255,8 @@ impl fmt::Display for Flavor {
 const DEADLINE: Duration = Duration::from_secs(10);
 /// How long a number of calls may take.
 const LONGEST: Duration = Duration::from_secs(600);
+/// Connections that stay for each that comes and goes.
+const STEADY: usize = 4;
 /// Seconds before the measured part: caches, branch predictors and buffers settle.
 const WARM_UP: f64 = 0.2;
 
@@ -262,6 +281,25 @@ mod tests {
             Amount::Time { .. } => 0,
         });
         assert_eq!(calls, [3_000, 2_000, 2_000]);
+    }
+
+    #[test]
+    fn each_scenario_has_seats_for_all_its_connections() {
+        let seats = |scenario| {
+            let workload = Workload {
+                scenario,
+                connections: 110,
+                in_flight: 10,
+                ..Workload::new(Transport::Ipc, Flavor::MultiThread)
+            };
+            workload.seats()
+        };
+        assert_eq!(seats(Scenario::Unary), 110);
+        assert_eq!(seats(Scenario::Mixed), 110);
+        assert_eq!(seats(Scenario::MixedSeparate), 220);
+        // 28 come and go, and as many may not be gone yet; so it is with all that connect.
+        assert_eq!(seats(Scenario::Churn), 166);
+        assert_eq!(seats(Scenario::Connect), 2_200);
     }
 
     #[test]

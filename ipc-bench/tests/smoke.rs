@@ -154,6 +154,19 @@ fn connections_are_shared_out_to_processes() {
 }
 
 #[test]
+fn more_connections_than_one_user_usually_has_are_let_in() {
+    use nix::sys::resource::{Resource, getrlimit};
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).expect("a limit");
+    if most < 10_000 {
+        println!("skipped: the limit of open files is {most}");
+        return;
+    }
+    // 1,100 at the same time, of 1,024.
+    let rows = run(&["connect", "--connections=110", "--in-flight=10"]);
+    assert_eq!(rows[0]["errors"], 0);
+}
+
+#[test]
 fn every_scenario_makes_calls_that_succeed() {
     let all = [
         "unary",

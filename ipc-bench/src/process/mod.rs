@@ -55,6 +55,12 @@ impl Setup {
         }
     }
 
+    /// Connections that the server has at the same time.
+    pub(crate) fn seats(&self) -> usize {
+        let shares = (0..self.processes).map(|index| self.workload.share(index, self.processes));
+        shares.map(|share| share.seats()).sum()
+    }
+
     /// The user that one of the client processes belongs to.
     fn uid(&self, index: usize) -> Option<u32> {
         let at = index.checked_rem(self.uids.len())?;

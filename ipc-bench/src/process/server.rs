@@ -37,7 +37,7 @@ impl Server {
         command
             .args(["serve", "--transport", &workload.transport.to_string()])
             .args(["--runtime", &workload.runtime.to_string()])
-            .args(["--connections", &workload.connections.to_string()]);
+            .args(["--connections", &setup.seats().to_string()]);
         let names = iter::once("--socket").chain(iter::repeat("--further"));
         for (name, socket) in names.zip(sockets) {
             command.arg(name).arg(socket);

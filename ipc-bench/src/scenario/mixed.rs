@@ -40,7 +40,7 @@ pub(super) async fn churn<T: Async>(load: Load) -> Result<(), Error> {
     let run = load.control.begin(&workload, callers(&workload)).await?;
     let (mut tasks, over) = (begin(&workload, &run, &clients), Over::default());
     let mut others = JoinSet::new();
-    for _ in 0..workload.connections.div_ceil(STEADY) {
+    for _ in 0..workload.passing() {
         let (target, caller, over) = (load.target.clone(), run.meter.caller(), over.clone());
         others.spawn(async move { come_and_go::<T>(&target, caller, over).await });
     }
@@ -111,5 +111,3 @@ async fn come_and_go<T: Async>(target: &Target, mut caller: Caller, over: Over) 
 
 /// Bytes of a message of a bulk stream.
 const BULK: usize = 1 << 20;
-/// Connections that stay for each that comes and goes.
-const STEADY: usize = 4;

@@ -202,8 +202,8 @@ fn limits(busy_poll: bool) -> Limits {
 /// allow: a server that has to do that itself leaves a part of it to other users, and here all
 /// connections may be of one.
 fn with_seats(mut limits: Limits, connections: u32, descriptors: u64) -> Limits {
-    let wanted = connections.saturating_add(SPARE);
     let most = u32::try_from(most_seats(descriptors)).unwrap_or(u32::MAX);
+    let wanted = connections.saturating_add(SPARE).min(most);
     limits.max_connections = limits.max_connections.min(most).max(wanted);
     limits.max_connections_per_user = limits.max_connections_per_user.max(wanted);
     limits
@@ -232,6 +232,7 @@ mod tests {
         // A server lowers nothing by itself that is within a quarter of the descriptors.
         assert_eq!(seats(2_432, 10_240), (2_560, 2_496));
         assert_eq!(seats(47, 700), (175, 1_024));
+        assert_eq!(seats(6_000, 20_000), (5_000, 5_000));
     }
 
     #[tokio::test]
