@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
 use crate::clock::now;
+use crate::workload::Workload;
 
 /// How the gaps between calls are spread.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
@@ -33,14 +34,20 @@ pub(crate) struct Schedule {
 }
 
 impl Schedule {
-    pub(crate) fn new(arrivals: Arrivals, rate: f64, until: Duration, seed: u64) -> Self {
-        Self {
+    /// Those of a workload; none of a closed loop.
+    pub(crate) fn new(workload: &Workload, until: Duration, seed: u64) -> Option<Self> {
+        let (arrivals, rate) = (workload.arrivals, workload.rate?);
+        let ahead = match arrivals {
+            Arrivals::Constant => workload.ahead,
+            Arrivals::Poisson => 0.0,
+        };
+        Some(Self {
             arrivals,
             rate,
             random: fastrand::Rng::with_seed(seed),
-            at: 0.0,
+            at: -ahead / rate,
             until,
-        }
+        })
     }
 }
 
@@ -158,9 +165,25 @@ fn wait_until(at: Instant) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transport::Transport;
+    use crate::workload::Flavor;
+
+    fn offered(arrivals: Arrivals) -> Workload {
+        Workload {
+            rate: Some(1_000.0),
+            arrivals,
+            connections: 12,
+            ..Workload::new(Transport::Ipc, Flavor::MultiThread)
+        }
+    }
+
+    fn starts_of(workload: &Workload, seed: u64) -> Vec<Duration> {
+        let schedule = Schedule::new(workload, Duration::from_secs(10), seed);
+        schedule.unwrap().collect()
+    }
 
     fn starts(arrivals: Arrivals, seed: u64) -> Vec<Duration> {
-        Schedule::new(arrivals, 1_000.0, Duration::from_secs(10), seed).collect()
+        starts_of(&offered(arrivals), seed)
     }
 
     #[test]
@@ -170,6 +193,21 @@ mod tests {
         for pair in starts.windows(2) {
             let gap = (pair[1] - pair[0]).as_secs_f64();
             assert!((gap - 0.001).abs() < 1e-6, "{gap}");
+        }
+    }
+
+    #[test]
+    fn constant_gaps_are_alike_over_processes_and_their_connections() {
+        let whole = offered(Arrivals::Constant);
+        let processes = (0..3).map(|index| whole.share(index, 3));
+        let parts = processes.flat_map(|process| (0..4).map(move |index| process.share(index, 4)));
+        let mut together: Vec<_> = parts.flat_map(|part| starts_of(&part, 1)).collect();
+        together.sort();
+        let alone = starts_of(&whole, 1);
+        assert_eq!(together.len(), alone.len());
+        for (together, alone) in together.iter().zip(&alone) {
+            let apart = together.abs_diff(*alone);
+            assert!(apart < Duration::from_micros(1), "{together:?} {alone:?}");
         }
     }
 

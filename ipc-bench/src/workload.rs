@@ -28,6 +28,9 @@ pub(crate) struct Workload {
     /// Calls per second over all connections; none for a closed loop.
     pub(crate) rate: Option<f64>,
     pub(crate) arrivals: Arrivals,
+    /// How much earlier than a gap after the first moment calls start, as a share of the gap: so
+    /// the constant arrivals of all parts of a workload are constant too.
+    pub(crate) ahead: f64,
     /// Whether each call carries [`DEADLINE`].
     pub(crate) deadline: bool,
     /// Whether callers are other users than the server.
@@ -171,6 +174,7 @@ impl Workload {
             in_flight: 1,
             rate: None,
             arrivals: Arrivals::default(),
+            ahead: 0.0,
             deadline: true,
             crowd: false,
             amount: Amount::seconds(1.0),
@@ -194,6 +198,7 @@ impl Workload {
         Self {
             connections,
             rate: self.rate.map(|rate| rate * share),
+            ahead: (self.ahead + count(index)) / count(parts),
             amount,
             ..self.clone()
         }

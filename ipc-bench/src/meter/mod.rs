@@ -77,13 +77,12 @@ impl Meter {
     /// A meter for so many callers, which start now.
     pub(crate) fn new(workload: &Workload, callers: usize, start: Instant) -> Self {
         let plan = Plan::new(workload.amount, start);
-        let pace = match (workload.rate, plan) {
-            (Some(rate), Plan::Time { until, .. }) => {
-                let seed = fastrand::u64(..);
-                let schedule = Schedule::new(workload.arrivals, rate, until - start, seed);
-                Some(Pace::new(start, schedule))
+        let pace = match plan {
+            Plan::Time { until, .. } => {
+                let schedule = Schedule::new(workload, until - start, fastrand::u64(..));
+                schedule.map(|schedule| Pace::new(start, schedule))
             }
-            _ => None,
+            Plan::Count { .. } => None,
         };
         Self {
             plan,

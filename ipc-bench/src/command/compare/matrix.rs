@@ -210,6 +210,7 @@ impl Cell {
             in_flight: self.in_flight,
             rate: None,
             arrivals: Arrivals::default(),
+            ahead: 0.0,
             deadline: true,
             crowd: false,
             attached: None,
