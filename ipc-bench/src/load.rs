@@ -6,7 +6,9 @@
 
 use std::io::BufRead as _;
 use std::path::PathBuf;
+use std::process;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -97,17 +99,32 @@ pub(crate) struct Load {
 /// The two words of the process that started this one.
 pub(crate) struct Control {
     go: oneshot::Receiver<()>,
-    stop: oneshot::Receiver<()>,
+    stop: Stop,
+}
+
+/// The word that the connections are no longer wanted. Who started this process has gone if it
+/// comes before all is told: nobody wants calls then, and the server may be somebody's own.
+struct Stop {
+    said: oneshot::Receiver<()>,
+    is_due: Arc<AtomicBool>,
 }
 
 impl Control {
     fn new() -> Self {
         let (say_go, go) = oneshot::channel();
-        let (say_stop, stop) = oneshot::channel::<()>();
+        let (say_stop, said) = oneshot::channel::<()>();
+        let is_due = Arc::new(AtomicBool::new(false));
+        let stop = Stop {
+            said,
+            is_due: Arc::clone(&is_due),
+        };
         thread::spawn(move || {
             let mut lines = std::io::stdin().lock().lines();
-            if lines.next().is_some() && say_go.send(()).is_ok() {
-                lines.for_each(drop);
+            let goes = lines.next().is_some() && say_go.send(()).is_ok();
+            lines.for_each(drop);
+            if goes && !is_due.load(Ordering::Acquire) {
+                output::complain(&Error::Abandoned);
+                process::exit(1);
             }
             drop(say_stop);
         });
@@ -144,7 +161,7 @@ impl Control {
 pub(crate) struct Run {
     pub(crate) meter: Arc<Meter>,
     before: Before,
-    stop: oneshot::Receiver<()>,
+    stop: Stop,
 }
 
 /// Who knows what had been used when the measured part began.
@@ -155,11 +172,7 @@ enum Before {
 }
 
 impl Run {
-    fn start(
-        workload: &Workload,
-        callers: usize,
-        stop: oneshot::Receiver<()>,
-    ) -> Result<Self, Error> {
+    fn start(workload: &Workload, callers: usize, stop: Stop) -> Result<Self, Error> {
         let meter = Arc::new(Meter::new(workload, callers, now()));
         let before = match meter.plan {
             Plan::Count { .. } => Before::Known(Usage::now()?),
@@ -200,8 +213,9 @@ impl Run {
         let mut rest = Part::default();
         self.meter.take(&mut rest, &mut Part::default());
         say(&Said::Rest(rest.counts()))?;
+        self.stop.is_due.store(true, Ordering::Release);
         say(&Said::Done(used, took.as_secs_f64()))?;
-        Ok(self.stop)
+        Ok(self.stop.said)
     }
 }
 

@@ -4,7 +4,7 @@ use crate::attach::{self, Asked};
 use crate::command::effort::Effort;
 use crate::command::run::interleaved;
 use crate::error::Error;
-use crate::process::folder;
+use crate::process::Folder;
 use crate::report::{Shown, report, row};
 use crate::transport::Transport;
 use crate::workload::{Flavor, Workload};
@@ -34,7 +34,7 @@ pub(crate) fn attach(args: &Args) -> Result<(), Error> {
     let prepared = Flavor::CurrentThread
         .build()?
         .block_on(attach::prepare(&args.asked))?;
-    let folder = folder()?;
+    let folder = Folder::new()?;
     let kind = Workload {
         payload: prepared.payload,
         attached: Some(prepared.attached(args.asked.place.clone(), folder.path())?),

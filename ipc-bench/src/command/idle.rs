@@ -10,7 +10,7 @@ use super::effort::positive;
 use crate::error::Error;
 use crate::machine::{Machine, most_idle, raise_descriptors, resident};
 use crate::output::{Format, say};
-use crate::process::{Clients, Pinning, Server, Setup, folder};
+use crate::process::{Clients, Folder, Pinning, Server, Setup};
 use crate::report::float;
 use crate::transport::Transport;
 use crate::workload::{Flavor, Workload};
@@ -78,7 +78,7 @@ pub(crate) fn idle(args: &Args) -> Result<(), Error> {
 /// so many seconds and for so many.
 pub(super) fn hold(workload: &Workload, wanted: u32, times: [f64; 2]) -> Result<Held, Error> {
     let (connections, servers) = room(raise_descriptors()?, wanted)?;
-    let folder = folder()?;
+    let folder = Folder::new()?;
     let sockets = (0..servers).map(|index| folder.path().join(index.to_string()));
     let sockets = sockets.collect::<Vec<_>>();
     let with = |connections: u32| Workload {

@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::machine::{most_agents, raise_descriptors};
 use crate::observe::Process;
 use crate::output::say;
-use crate::process::{Pinning, Server, Setup, folder, measure};
+use crate::process::{Folder, Pinning, Server, Setup, measure};
 use crate::report::row::Report;
 use crate::report::{Shown, float, report, row};
 use crate::soak::{Recorder, Sample, Samples, Verdict};
@@ -59,7 +59,7 @@ pub(crate) struct Args {
 
 pub(crate) fn soak(args: &Args) -> Result<(), Error> {
     let mut setup = args.setup(raise_descriptors()?)?;
-    let folder = folder()?;
+    let folder = Folder::new()?;
     let (server, place) = match &args.place {
         Some(place) => (None, place.clone()),
         None => {

@@ -1,12 +1,14 @@
 //! Starts this program again, as the server and the clients of a measurement.
 
 mod clients;
+mod folder;
 mod pinning;
 mod server;
 mod strace;
 mod watched;
 
 pub(crate) use self::clients::Clients;
+pub(crate) use self::folder::Folder;
 pub(crate) use self::pinning::{Pinning, is_there};
 pub(crate) use self::server::Server;
 pub(crate) use self::strace::{PerCall, can_trace, trace};
@@ -92,7 +94,7 @@ pub(crate) fn measure(
         let mut daemon = attached.pid.map(Process);
         return under_load(setup, &attached.place.socket, &mut daemon, live);
     }
-    let folder = folder()?;
+    let folder = Folder::new()?;
     if setup.workload.crowd {
         // Others may pass through, but not look.
         fs::set_permissions(folder.path(), Permissions::from_mode(0o711)).map_err(Error::io(
@@ -145,11 +147,6 @@ fn under_load(
     };
     clients.stop()?;
     Ok(measured)
-}
-
-/// A folder for a socket that nobody else can reach.
-pub(crate) fn folder() -> Result<tempfile::TempDir, Error> {
-    tempfile::tempdir().map_err(Error::io("no folder for the socket"))
 }
 
 /// This program behind `strace` and `taskset`, as wanted; each replaces itself by the next.

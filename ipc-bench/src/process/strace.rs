@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use super::{Setup, folder, is_there, measure};
+use super::{Folder, Setup, is_there, measure};
 use crate::error::Error;
 use crate::report::float;
 use crate::report::row::Sides;
@@ -66,7 +66,7 @@ const NOISE: f64 = 0.005;
 
 /// What both sides did from start to end, and for how many calls.
 fn count(setup: &Setup, calls: u64) -> Result<(Sides<Counts>, u64), Error> {
-    let folder = folder()?;
+    let folder = Folder::new()?;
     let [server, client] = ["server", "client"].map(|side| folder.path().join(side));
     let setup = Setup {
         workload: Workload {

@@ -2,6 +2,7 @@
 
 mod daemon;
 mod soak;
+mod stopped;
 
 use std::path::Path;
 use std::process::{Command, Output};
