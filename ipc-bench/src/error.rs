@@ -27,6 +27,8 @@ pub(crate) enum Error {
     TooMany { agents: u32, most: u64 },
     #[error("nothing can be known of the daemon's memory here")]
     Unwatched,
+    #[error("the daemon has gone")]
+    Gone(#[source] Box<Self>),
     #[error("the daemon holds more and more")]
     Leak,
     #[error("ipc failed")]

@@ -16,7 +16,13 @@ pub(crate) struct Process(pub(crate) u32);
 impl Process {
     /// Resident memory in bytes.
     pub(crate) fn rss_bytes(self) -> Result<u64, Error> {
-        resident(self.0)
+        match resident(self.0)? {
+            0 => Err(Error::Unreadable {
+                what: "the memory of a process that has ended",
+                text: self.0.to_string(),
+            }),
+            bytes => Ok(bytes),
+        }
     }
 
     /// CPU time in microseconds, user and system, of all threads it ever had. In steps of 10 ms.

@@ -2,7 +2,7 @@
 
 use crate::attach::{self, Asked};
 use crate::command::effort::Effort;
-use crate::command::run::interleaved;
+use crate::command::run::interleave;
 use crate::error::Error;
 use crate::process::Folder;
 use crate::report::{Shown, report, row};
@@ -41,8 +41,14 @@ pub(crate) fn attach(args: &Args) -> Result<(), Error> {
         ..Workload::new(Transport::Ipc, runtime)
     };
     let setups = args.effort.setups(&[kind], &[])?;
-    let measured = interleaved(repetitions, &setups)?;
+    let mut measured = Vec::new();
+    let whole = interleave(repetitions, &setups, &mut measured);
+    let most = measured.iter().map(Vec::len).max().unwrap_or_default();
+    if most == 0 {
+        return whole;
+    }
     let rows = setups.iter().zip(&measured);
+    let rows = rows.filter(|(_, measured)| !measured.is_empty());
     let rows = rows.map(|(setup, measured)| {
         let mut row = row(setup, measured);
         if !prepared.is_echo {
@@ -50,6 +56,8 @@ pub(crate) fn attach(args: &Args) -> Result<(), Error> {
         }
         row
     });
-    let report = report(repetitions, rows.collect(), Vec::new());
-    args.shown.show(&report)
+    // A daemon that ends takes nothing along that was measured before.
+    let report = report(most, rows.collect(), Vec::new());
+    args.shown.show(&report)?;
+    whole
 }

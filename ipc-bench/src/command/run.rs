@@ -77,16 +77,27 @@ pub(crate) fn interleaved(
     repetitions: usize,
     setups: &[Setup],
 ) -> Result<Vec<Vec<Measured>>, Error> {
-    let mut measured = setups.iter().map(|_| Vec::new()).collect::<Vec<_>>();
+    let mut measured = Vec::new();
+    interleave(repetitions, setups, &mut measured)?;
+    Ok(measured)
+}
+
+/// The same, with what was measured before one failed.
+pub(crate) fn interleave(
+    repetitions: usize,
+    setups: &[Setup],
+    measured: &mut Vec<Vec<Measured>>,
+) -> Result<(), Error> {
+    measured.resize_with(setups.len(), Vec::new);
     let mut progress = Progress::new(setups, repetitions);
     for _ in 0..repetitions {
-        for (setup, all) in setups.iter().zip(&mut measured) {
+        for (setup, all) in setups.iter().zip(&mut *measured) {
             let mut live = |tick, part: &_| progress.show(setup, tick, part);
             all.push(measure(setup, &mut live)?);
             progress.next(setup);
         }
     }
-    Ok(measured)
+    Ok(())
 }
 
 /// System calls per call; none, with a word why, where they cannot be counted.

@@ -83,10 +83,8 @@ pub(crate) fn soak(args: &Args) -> Result<(), Error> {
             say(&line(&sample));
         }
     })?;
-    let samples = Samples::judge(recorder.samples()?, args.settle());
-    if let Some(server) = server {
-        server.stop()?;
-    }
+    let (samples, gone) = recorder.samples();
+    let samples = Samples::judge(samples, args.settle());
     let verdict = samples.verdict;
     let mut row = row(&setup, &[measured]);
     row.scenario = "soak".into();
@@ -94,6 +92,12 @@ pub(crate) fn soak(args: &Args) -> Result<(), Error> {
         soak: Some(samples),
         ..report(1, vec![row], Vec::new())
     })?;
+    if let Some(gone) = gone {
+        return Err(gone);
+    }
+    if let Some(server) = server {
+        server.stop()?;
+    }
     match verdict {
         Verdict::Leak => Err(Error::Leak),
         Verdict::Steady | Verdict::Unknown => Ok(()),

@@ -12,7 +12,7 @@ pub(crate) use self::folder::Folder;
 pub(crate) use self::pinning::{Pinning, is_there};
 pub(crate) use self::server::Server;
 pub(crate) use self::strace::{PerCall, can_trace, trace};
-use self::watched::Watched;
+use self::watched::{Daemon, Watched};
 
 use std::ffi::OsString;
 use std::fs::{self, Permissions};
@@ -26,7 +26,6 @@ use self::pinning::{Role, cores};
 use crate::error::Error;
 use crate::load::ticks;
 use crate::meter::Part;
-use crate::observe::Process;
 use crate::report::row::Sides;
 use crate::usage::Usage;
 use crate::workload::Workload;
@@ -91,7 +90,7 @@ pub(crate) fn measure(
     live: &mut dyn FnMut(usize, &Part),
 ) -> Result<Measured, Error> {
     if let Some(attached) = &setup.workload.attached {
-        let mut daemon = attached.pid.map(Process);
+        let mut daemon = Daemon::new(attached.pid);
         return under_load(setup, &attached.place.socket, &mut daemon, live);
     }
     let folder = Folder::new()?;

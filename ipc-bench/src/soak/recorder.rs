@@ -67,18 +67,15 @@ impl Recorder {
                 Some(sample)
             }
             Err(error) => {
-                self.failed.get_or_insert(error);
+                self.failed.get_or_insert(Error::Gone(Box::new(error)));
                 None
             }
         }
     }
 
-    /// What was sampled.
-    pub(crate) fn samples(self) -> Result<Vec<Sample>, Error> {
-        match self.failed {
-            Some(error) => Err(error),
-            None => Ok(self.samples),
-        }
+    /// What was sampled, and why no more was.
+    pub(crate) fn samples(self) -> (Vec<Sample>, Option<Error>) {
+        (self.samples, self.failed)
     }
 
     fn sample(&self, tick: usize, total: &Part) -> Result<Sample, Error> {
@@ -121,7 +118,9 @@ mod tests {
         let sample = recorder.tick(0, &calls(3)).unwrap();
         assert_eq!((sample.at_s, sample.calls_per_s), (1.0, 3.0));
         assert!(sample.rss_bytes > 0);
-        assert_eq!(recorder.samples().unwrap(), [sample]);
+        let (samples, failed) = recorder.samples();
+        assert_eq!(samples, [sample]);
+        assert!(failed.is_none());
     }
 
     #[test]
@@ -142,12 +141,15 @@ mod tests {
     }
 
     #[test]
-    fn a_daemon_that_is_gone_fails_the_soak() {
+    fn a_daemon_that_goes_leaves_the_samples_of_its_time() {
+        let mut recorder = recorder(1, 1);
+        let sample = recorder.tick(0, &calls(1)).unwrap();
         // Beyond what Linux (PID_MAX_LIMIT, 2^22) and macOS (99998) give.
-        let nobody = Process(1 << 23);
-        let second = Duration::from_secs(1);
-        let mut recorder = Recorder::new(nobody, 1, 10 * second, second);
-        assert_eq!(recorder.tick(0, &calls(1)), None);
-        assert!(recorder.samples().is_err());
+        recorder.daemon = Process(1 << 23);
+        assert_eq!(recorder.tick(1, &calls(1)), None);
+        let (samples, failed) = recorder.samples();
+        assert_eq!(samples, [sample]);
+        let failed = failed.unwrap().to_string();
+        assert_eq!(failed, "the daemon has gone");
     }
 }

@@ -3,7 +3,9 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::sync::mpsc::SyncSender;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use ipc::{Access, Call, Handling, Incoming, Method, Policy, Server, ServerBuilder, Service};
 use ipc::{Shape, SocketPath, Status};
@@ -77,6 +79,16 @@ impl Echo for Leaking {
     async fn echo(&self, call: Call<Payload>) -> Result<Payload, Status> {
         let file = File::open("/dev/null").map_err(|error| Status::internal(error.to_string()))?;
         self.0.lock().expect("nobody panics").push(file);
+        Ok(call.body)
+    }
+}
+
+/// Echoes, and tells each call as long as there is somebody to hear it.
+pub(crate) struct Telling(pub(crate) SyncSender<()>);
+
+impl Echo for Telling {
+    async fn echo(&self, call: Call<Payload>) -> Result<Payload, Status> {
+        self.0.try_send(()).ok();
         Ok(call.body)
     }
 }
@@ -164,3 +176,6 @@ pub(crate) fn descriptors() -> Vec<u8> {
         .expect("a valid proto");
     compiler.encode_file_descriptor_set()
 }
+
+/// How long an event may take to come; shorter than the loads that go on meanwhile.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);

@@ -1,6 +1,7 @@
 //! `ipc-bench attach` and `soak` against daemons that know nothing of them beyond two lines.
 
 mod daemon;
+mod gone;
 mod soak;
 mod stopped;
 

@@ -2,27 +2,15 @@
 
 use std::io::{BufReader, Read as _};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
-use std::time::Duration;
 
-use ipc::{Call, Status};
-use ipc_bench::proto::bench::{Echo, EchoServer, Payload};
+use ipc_bench::proto::bench::EchoServer;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
-use crate::daemon::Daemon;
-
-/// Echoes, and tells each call as long as there is somebody to hear it.
-struct Telling(SyncSender<()>);
-
-impl Echo for Telling {
-    async fn echo(&self, call: Call<Payload>) -> Result<Payload, Status> {
-        self.0.try_send(()).ok();
-        Ok(call.body)
-    }
-}
+use crate::daemon::{Daemon, PATIENCE, Telling};
 
 /// A daemon, and a program that loads it for a minute and that is in the middle of it.
 struct Loaded {
@@ -97,6 +85,3 @@ fn a_signal_leaves_no_folder_behind() {
         assert_eq!(left.count(), 0);
     }
 }
-
-/// Shorter than the load.
-const PATIENCE: Duration = Duration::from_secs(30);
