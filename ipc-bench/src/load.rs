@@ -21,7 +21,7 @@ use crate::error::Error;
 use crate::meter::{Counts, Meter, Part, Plan};
 use crate::transport::{Async as _, Client as _, Ipc};
 use crate::usage::Usage;
-use crate::workload::{Target, Workload};
+use crate::workload::{Scenario, Target, Workload};
 use crate::{machine, output};
 
 /// A client of one transport.
@@ -173,12 +173,17 @@ enum Before {
 
 impl Run {
     fn start(workload: &Workload, callers: usize, stop: Stop) -> Result<Self, Error> {
-        let meter = Arc::new(Meter::new(workload, callers, now()));
+        let meter = Arc::new(Meter::of_client(workload, callers, now()));
         let before = match meter.plan {
             Plan::Count { .. } => Before::Known(Usage::now()?),
             Plan::Time { from, until } => {
                 let meter = Arc::clone(&meter);
-                Before::Watched(thread::spawn(move || watch(&meter, from, until)))
+                let (count, each) = match workload.scenario {
+                    // The server tells what its calls come to.
+                    Scenario::Reverse => (0, Duration::ZERO),
+                    _ => ticks(until - from),
+                };
+                Before::Watched(thread::spawn(move || watch(&meter, from, count, each)))
             }
         };
         Ok(Self {
@@ -220,18 +225,17 @@ impl Run {
 }
 
 /// Tells at each tick what was counted, and at the end what had been used when the first began.
-fn watch(meter: &Meter, from: Instant, until: Instant) -> Result<Usage, Error> {
+fn watch(meter: &Meter, from: Instant, count: usize, each: Duration) -> Result<Usage, Error> {
     let sleep_until = |at: Instant| thread::sleep(at.saturating_duration_since(now()));
     sleep_until(from);
     let before = Usage::now()?;
-    let (count, each) = ticks(until - from);
     let [mut part, mut spare] = [Part::default(), Part::default()];
     let mut at = from;
     for tick in 0..count {
         at += each;
         sleep_until(at);
         meter.take(&mut part, &mut spare);
-        say(&Said::Tick(tick, part.counts()))?;
+        say_tick(tick, &part)?;
         part.clear();
     }
     Ok(before)
@@ -247,6 +251,11 @@ pub(crate) fn ticks(measured: Duration) -> (usize, Duration) {
 
 /// The most intervals of a time line: each has its own histogram, of up to 150 KiB.
 const POINTS: u64 = 600;
+
+/// Says what was counted in an interval.
+pub(crate) fn say_tick(tick: usize, part: &Part) -> Result<(), Error> {
+    say(&Said::Tick(tick, part.counts()))
+}
 
 fn say(said: &Said) -> Result<(), Error> {
     output::print(&serde_json::to_string(said)?)

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use crate::clock::now;
 use crate::pace::{Pace, Schedule};
 use crate::transport::Failure;
-use crate::workload::{Amount, Workload};
+use crate::workload::{Amount, Scenario, Workload};
 
 /// When calls count, and when to stop.
 #[derive(Clone, Copy, Debug)]
@@ -94,6 +94,15 @@ impl Meter {
                 .map(|_| Mutex::default())
                 .collect(),
         }
+    }
+
+    /// That of a client process, which has no pace where the server calls: it is the server's.
+    pub(crate) fn of_client(workload: &Workload, callers: usize, start: Instant) -> Self {
+        let mut meter = Self::new(workload, callers, start);
+        if workload.scenario == Scenario::Reverse {
+            meter.pace = None;
+        }
+        meter
     }
 
     /// One more caller.
@@ -191,6 +200,19 @@ mod tests {
             std::iter::from_fn(|| caller.begin_now()).count()
         });
         assert_eq!(begun.sum::<usize>(), 100);
+    }
+
+    #[test]
+    fn calls_that_the_server_makes_have_their_pace_there_alone() {
+        let mut workload = Workload {
+            rate: Some(100.0),
+            ..Workload::new(Transport::Ipc, Flavor::CurrentThread)
+        };
+        let is_paced = |meter: Meter| meter.pace.is_some();
+        assert!(is_paced(Meter::of_client(&workload, 1, now())));
+        workload.scenario = Scenario::Reverse;
+        assert!(!is_paced(Meter::of_client(&workload, 1, now())));
+        assert!(is_paced(Meter::new(&workload, 1, now())));
     }
 
     #[test]

@@ -247,11 +247,11 @@ pub(crate) trait Client: Clone + Send + Sync + 'static {
     }
 
     /// Has the server call this client by a workload of one connection; `counted` gets what it
-    /// counts.
+    /// counts in each interval, with its number, and after the last.
     fn reverse(
         &self,
         workload: &Workload,
-        counted: impl FnMut(&Part) + Send,
+        counted: impl FnMut(Option<usize>, &Part) + Send,
     ) -> impl Future<Output = Result<(), Failure>> + Send {
         drop((workload, counted));
         lacking()

@@ -64,8 +64,8 @@ impl Shapes for Same {
             client = client.with_deadline(deadline);
         }
         let mut driven = drive(&workload, &Connection::new(client, false));
-        while let Some(counts) = driven.next().await.map_err(|error| internal(&error))? {
-            let counts = serde_json::to_string(&counts).map_err(|error| internal(&error.into()))?;
+        while let Some(told) = driven.next().await.map_err(|error| internal(&error))? {
+            let counts = serde_json::to_string(&told).map_err(|error| internal(&error.into()))?;
             out.send(Counted { counts }).await?;
         }
         Ok(())

@@ -172,14 +172,15 @@ impl Client for Connection {
     async fn reverse(
         &self,
         workload: &Workload,
-        mut counted: impl FnMut(&Part) + Send,
+        mut counted: impl FnMut(Option<usize>, &Part) + Send,
     ) -> Result<(), Failure> {
         let unreadable = |_| Failure::new("UNREADABLE", "MayHaveRun");
         let workload = serde_json::to_string(workload).map_err(unreadable)?;
         let mut told = self.shapes.reverse(Order { workload }).await?;
         while let Some(one) = told.recv().await? {
-            let counts = serde_json::from_str::<Counts>(&one.counts).map_err(unreadable)?;
-            counted(&counts.into());
+            let told = serde_json::from_str::<(Option<usize>, Counts)>(&one.counts);
+            let (tick, counts) = told.map_err(unreadable)?;
+            counted(tick, &counts.into());
         }
         Ok(())
     }
