@@ -13,6 +13,8 @@ pub(crate) enum Error {
     },
     #[error("the {role} process {what}")]
     Process { role: &'static str, what: String },
+    #[error("{users} users need a connection each, and there are {connections}")]
+    Crowded { users: usize, connections: usize },
     #[error("{0} is not supported")]
     Unsupported(&'static str),
     #[error("the process that started this one has gone")]

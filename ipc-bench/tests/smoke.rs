@@ -154,6 +154,18 @@ fn connections_are_shared_out_to_processes() {
 }
 
 #[test]
+fn processes_without_a_connection_are_told() {
+    let arguments = ["run", "--connections=2", "--processes=4", "--json"];
+    let short = ["--repetitions=1", "--duration=0.1"];
+    let output = bench(&[&arguments[..], &short].concat());
+    let said = String::from_utf8_lossy(&output.stderr);
+    let told = "2 connections: no more than 2 of 4 client processes are started";
+    assert!(said.contains(told), "{said}");
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(found["rows"][0]["processes"], 2);
+}
+
+#[test]
 fn more_connections_than_one_user_usually_has_are_let_in() {
     use nix::sys::resource::{Resource, getrlimit};
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).expect("a limit");
@@ -239,6 +251,11 @@ fn agents_of_other_users_call_or_are_refused_with_a_reason() {
             println!("skipped: other users may not run this binary: {complaint}");
             return;
         }
+        let few = bench(&["run", "--uids=1001,1002"]);
+        let complaint = String::from_utf8_lossy(&few.stderr);
+        assert!(!few.status.success(), "{complaint}");
+        let told = "2 users need a connection each, and there are 1";
+        assert!(complaint.contains(told), "{complaint}");
     } else {
         assert!(complaint.contains("only root"), "{complaint}");
     }

@@ -1,8 +1,10 @@
 //! How much load, for how long, how often: what every measurement under load is told.
 
 use crate::error::Error;
+use crate::output::say;
 use crate::pace::Arrivals;
 use crate::process::{Pinning, Setup};
+use crate::report::units::plural;
 use crate::workload::{Amount, Flavor, Workload};
 
 /// How much load, for how long, how often.
@@ -15,7 +17,7 @@ pub(crate) struct Effort {
     /// [default: 64 for unary and reverse, otherwise 1]
     #[arg(long, value_delimiter = ',', value_parser = count)]
     in_flight: Vec<usize>,
-    /// Client processes
+    /// Client processes, each with a connection or more
     #[arg(long, default_value = "1", value_parser = count)]
     processes: usize,
     /// Calls per second over all connections, whether or not the server keeps up; without it each
@@ -68,9 +70,15 @@ impl Effort {
             if workload.rate.is_some() && !workload.scenario.can_be_open() {
                 return Err(Error::Unsupported("a rate of messages on a stream"));
             }
+            if uids.len() > workload.connections {
+                return Err(Error::Crowded {
+                    users: uids.len(),
+                    connections: workload.connections,
+                });
+            }
             let processes = self.processes.max(uids.len());
             setups.push(Setup {
-                processes: processes.clamp(1, workload.connections),
+                processes: with_connections(processes, workload.connections),
                 uids: uids.to_vec(),
                 ..Setup::new(workload, pinning)
             });
@@ -102,6 +110,17 @@ impl Effort {
         }
         workloads
     }
+}
+
+/// So many processes, or as many as have a connection, with a word about it.
+pub(super) fn with_connections(processes: usize, connections: usize) -> usize {
+    if processes > connections {
+        say(&format!(
+            "{}: no more than {connections} of {processes} client processes are started",
+            plural(connections, "connection", "connections")
+        ));
+    }
+    processes.clamp(1, connections.max(1))
 }
 
 fn some<T: Copy>(all: &[T]) -> Vec<Option<T>> {

@@ -24,7 +24,8 @@ pub(crate) struct Args {
     /// Bytes of the payload
     #[arg(long, default_value_t = 64)]
     payload: usize,
-    /// Users that the client processes belong to, in turn, where this one is root's
+    /// Users that the client processes belong to, in turn, where this one is root's; each needs a
+    /// connection
     #[arg(long, value_delimiter = ',')]
     uids: Vec<u32>,
     #[command(flatten)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::value_parser;
 
 use crate::attach::{self, Attached, Place};
-use crate::command::effort::{count, positive};
+use crate::command::effort::{count, positive, with_connections};
 use crate::error::Error;
 use crate::machine::{most_agents, raise_descriptors};
 use crate::observe::Process;
@@ -131,10 +131,7 @@ impl Args {
         };
         let processes = usize::try_from(agents.div_ceil(most.max(1))).unwrap_or(usize::MAX);
         Ok(Setup {
-            processes: self
-                .processes
-                .unwrap_or(processes)
-                .clamp(1, workload.connections.max(1)),
+            processes: with_connections(self.processes.unwrap_or(processes), workload.connections),
             ..Setup::new(workload, Pinning::None)
         })
     }
