@@ -1,6 +1,8 @@
 //! The server process of a measurement; ends when its standard input does.
 
+use std::fs::{self, Permissions};
 use std::io::BufRead as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::thread;
 
@@ -78,6 +80,11 @@ impl Serving {
     /// Says that calls can come. What it gives is done once the server is to stop; it can be
     /// awaited, or waited for by `blocking_recv`.
     pub(crate) fn listens(self) -> Result<oneshot::Receiver<()>, Error> {
+        if self.crowd {
+            // Most transports bind as the umask has it.
+            let open = fs::set_permissions(&self.socket, Permissions::from_mode(0o666));
+            open.map_err(Error::io("the socket cannot be opened to others"))?;
+        }
         let Self { stop, stopped, .. } = self;
         thread::spawn(move || {
             if let Err(error) = answer() {
