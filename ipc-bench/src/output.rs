@@ -19,6 +19,11 @@ pub(crate) struct Format {
 }
 
 impl Format {
+    /// Where the JSON goes, if there is to be any.
+    pub(crate) fn place(&self) -> Option<&Path> {
+        self.json.as_deref()
+    }
+
     /// Shows an outcome as JSON, or as the text that `lines` makes.
     pub(crate) fn show<T: Serialize>(
         &self,
@@ -29,11 +34,16 @@ impl Format {
             return print(&lines(outcome).join("\n"));
         };
         let json = serde_json::to_string_pretty(outcome)?;
-        if place == Path::new("-") {
+        if is_output(place) {
             return print(&json);
         }
         fs::write(place, json + "\n").map_err(Error::io("the JSON file cannot be written"))
     }
+}
+
+/// Whether that is standard output and no file.
+pub(crate) fn is_output(place: &Path) -> bool {
+    place == Path::new("-")
 }
 
 /// Prints one line or several at once.

@@ -137,6 +137,9 @@ pub(crate) enum Flavor {
 }
 
 impl Flavor {
+    /// Tokio's.
+    pub(crate) const TOKIO: &[Self] = &[Self::CurrentThread, Self::MultiThread];
+
     pub(crate) fn build(self) -> Result<Runtime, Error> {
         let mut builder = match self {
             Self::CurrentThread | Self::Blocking => Builder::new_current_thread(),

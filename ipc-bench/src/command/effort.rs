@@ -1,5 +1,8 @@
 //! How much load, for how long, how often: what every measurement under load is told.
 
+use clap::ValueEnum;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+
 use crate::error::Error;
 use crate::output::say;
 use crate::pace::Arrivals;
@@ -59,6 +62,15 @@ pub(super) fn positive(text: &str) -> Result<f64, String> {
     let is_positive = |number: &f64| *number > 0.0 && number.is_finite();
     let number = text.parse().ok().filter(is_positive);
     number.ok_or_else(|| "not a number above 0".into())
+}
+
+/// Takes no other values than these.
+pub(super) fn one_of<T>(these: &[T]) -> impl TypedValueParser<Value = T>
+where
+    T: ValueEnum + Send + Sync + 'static,
+{
+    let names = these.iter().filter_map(T::to_possible_value);
+    PossibleValuesParser::new(names).try_map(|name| T::from_str(&name, false))
 }
 
 impl Effort {

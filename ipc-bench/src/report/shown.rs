@@ -7,7 +7,7 @@ use super::html::page;
 use super::row::Report;
 use super::text::lines;
 use crate::error::Error;
-use crate::output::Format;
+use crate::output::{Format, is_output};
 
 /// Where a report goes.
 #[derive(Clone, Debug, clap::Args)]
@@ -23,6 +23,16 @@ impl Shown {
     /// Prints a report, or writes it, as it was asked for.
     pub(crate) fn show(&self, report: &Report) -> Result<(), Error> {
         self.show_as(report, lines)
+    }
+
+    /// Whether standard output has the JSON.
+    pub(crate) fn is_json_printed(&self) -> bool {
+        self.format.place().is_some_and(is_output)
+    }
+
+    /// Whether a file has the JSON, and nothing was printed.
+    pub(crate) fn is_json_written(&self) -> bool {
+        self.format.place().is_some_and(|place| !is_output(place))
     }
 
     /// The same with a text of one's own.

@@ -267,6 +267,22 @@ fn one_run_leaves_all_its_files() {
 }
 
 #[test]
+fn markdown_is_printed_while_json_goes_to_a_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("found.json");
+    let what = ["compare", "--only=reverse", "--markdown", "--json"];
+    let path = file.to_str().expect("UTF-8");
+    let printed = text(&[&what[..], &[path], &SHORT].concat());
+    assert!(printed.contains("| p50 <= 1.05 x ipc unary |"), "{printed}");
+    let json = std::fs::read_to_string(file).expect("a file");
+    assert!(json.contains("\"reverse\""));
+    let both = bench(&what);
+    let complaint = String::from_utf8_lossy(&both.stderr);
+    assert!(!both.status.success() && both.stdout.is_empty());
+    assert!(complaint.contains("not supported"), "{complaint}");
+}
+
+#[test]
 fn both_runtimes_stand_beside_each_other() {
     let arguments = [
         "compare",

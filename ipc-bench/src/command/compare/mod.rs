@@ -9,12 +9,12 @@ mod noise;
 mod table;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::thread::available_parallelism;
 
 use self::compared::Compared;
 use self::matrix::{Cell, Contender, Group, SMALL, cells};
-use super::effort::{count, positive};
+use super::effort::{count, one_of, positive};
 use crate::error::Error;
 use crate::output;
 use crate::process::{Measured, Setup, measure};
@@ -33,12 +33,18 @@ pub(crate) struct Args {
     #[arg(long, value_delimiter = ',')]
     only: Vec<Group>,
     /// Beside these peers; all by default
-    #[arg(long, value_delimiter = ',', default_values_t = Transport::PEERS.iter().copied())]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        value_parser = one_of(Transport::PEERS),
+        default_values_t = Transport::PEERS.iter().copied()
+    )]
     peers: Vec<Transport>,
     /// Runtimes of both sides, each compared with its like
     #[arg(
         long = "runtime",
         value_delimiter = ',',
+        value_parser = one_of(Flavor::TOKIO),
         default_value = "multi_thread"
     )]
     runtimes: Vec<Flavor>,
@@ -59,6 +65,16 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn compare(args: &Args) -> Result<(), Error> {
+    let (here, file) = match &args.markdown {
+        None => (false, None),
+        Some(place) if output::is_output(place) => (true, None),
+        Some(file) => (false, Some(file)),
+    };
+    if here && args.shown.is_json_printed() {
+        return Err(Error::Unsupported(
+            "JSON and Markdown on standard output at once",
+        ));
+    }
     let before = noise::load_average();
     let repetitions = args.repetitions.unwrap_or(if args.quick { 2 } else { 5 });
     let (entries, mut failed) = measure_all(args.plan(), repetitions);
@@ -66,11 +82,6 @@ pub(crate) fn compare(args: &Args) -> Result<(), Error> {
     let mut found = counted::count(&args.only, repetitions, args.quick);
     failed.append(&mut found.failed);
     let compared = Compared::new(&entries, repetitions, found, [before, after]);
-    let (here, file) = match &args.markdown {
-        None => (false, None),
-        Some(place) if place == Path::new("-") => (true, None),
-        Some(file) => (false, Some(file)),
-    };
     if let Some(file) = file {
         fs::write(file, compared.markdown().join("\n") + "\n")
             .map_err(Error::io("the Markdown file cannot be written"))?;
@@ -80,6 +91,9 @@ pub(crate) fn compare(args: &Args) -> Result<(), Error> {
         false => compared.lines(),
     };
     args.shown.show_as(&compared.report, text)?;
+    if here && args.shown.is_json_written() {
+        output::print(&compared.markdown().join("\n"))?;
+    }
     if failed.is_empty() {
         Ok(())
     } else {
@@ -191,9 +205,21 @@ mod tests {
 
     use super::*;
 
-    fn cells_of(arguments: &[&str]) -> Vec<(String, String, Flavor)> {
+    fn parsed(arguments: &[&str]) -> Result<clap::ArgMatches, clap::Error> {
         let command = Args::augment_args(clap::Command::new("compare").no_binary_name(true));
-        let matches = command.try_get_matches_from(arguments).unwrap();
+        command.try_get_matches_from(arguments)
+    }
+
+    #[test]
+    fn what_is_measured_anyway_is_no_peer_and_what_is_no_runtime_of_tokio_is_refused() {
+        for argument in ["--peers=ipc", "--peers=raw_tokio", "--runtime=blocking"] {
+            let error = parsed(&[argument]).unwrap_err();
+            assert_eq!(error.kind(), clap::error::ErrorKind::InvalidValue);
+        }
+    }
+
+    fn cells_of(arguments: &[&str]) -> Vec<(String, String, Flavor)> {
+        let matches = parsed(arguments).unwrap();
         let plan = Args::from_arg_matches(&matches).unwrap().plan();
         let told = |entry: Entry| {
             let runtime = entry.setup.workload.runtime;
