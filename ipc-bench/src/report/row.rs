@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use clap::ValueEnum as _;
 use serde::{Deserialize, Serialize};
 
 use super::judged::Goals;
 use crate::machine::Machine;
 use crate::soak::Samples;
+use crate::workload::Scenario;
 
 /// What a subcommand found.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -68,9 +70,9 @@ pub(crate) struct Row {
     pub(crate) latency_us: Latency,
     /// Whether that is the latency of a window, all that is in flight at once, and not of a call.
     pub(crate) windowed: bool,
-    /// None where no call was sent.
+    /// None where no call was sent, or where not only calls went on.
     pub(crate) cpu_us_per_call: Option<Sides<f64>>,
-    /// None where no call was sent.
+    /// None where no call was sent, or where not only calls went on.
     pub(crate) switches_per_call: Option<Sides<f64>>,
     /// With all connections.
     pub(crate) rss_bytes: Sides<u64>,
@@ -84,6 +86,13 @@ pub(crate) struct Row {
     pub(crate) percentiles: Vec<(f64, f64)>,
     /// The last repetition, second by second.
     pub(crate) timeline: Vec<Tick>,
+}
+
+impl Row {
+    /// Whether nothing but calls went on.
+    pub(crate) fn is_alone(&self) -> bool {
+        Scenario::from_str(&self.scenario, false).map_or(true, Scenario::is_alone)
+    }
 }
 
 /// Latency in microseconds.
@@ -110,7 +119,7 @@ pub(crate) struct Repetition {
     pub(crate) calls_per_s: f64,
     pub(crate) p50: f64,
     pub(crate) p99: f64,
-    /// Both sides together; none where no call was sent.
+    /// Both sides together; none where no call was sent, or where not only calls went on.
     pub(crate) cpu_us_per_call: Option<f64>,
     /// 0 where no stream runs beside the calls.
     pub(crate) stream_bytes_per_s: f64,

@@ -28,6 +28,9 @@ pub(crate) fn row(setup: &Setup, measured: &[Measured]) -> Row {
     let middle = |value: &dyn Fn(&Measured) -> f64| middle(measured, value);
     let last = |value: fn(&Measured) -> u64| measured.last().map(value).unwrap_or_default();
     let connections = float(u64::try_from(workload.connections.max(1)).unwrap_or(u64::MAX));
+    // What else goes on is not told apart from the calls.
+    let is_alone = workload.scenario.is_alone();
+    let of_calls = |used: Option<Sides<f64>>| used.filter(|_| is_alone);
     let added = |one: &Measured| float(one.rss.server.saturating_sub(one.rss_before));
     Row {
         transport: workload.transport.to_string(),
@@ -54,15 +57,18 @@ pub(crate) fn row(setup: &Setup, measured: &[Measured]) -> Row {
             .then(|| middle(&Measured::stream_bytes_per_s)),
         latency_us: latency(measured, &all),
         windowed: workload.in_flight > 1 && workload.transport.has_windows(),
-        cpu_us_per_call: per_call(measured, |used| used.cpu_us),
-        switches_per_call: per_call(measured, |used| used.switches),
+        cpu_us_per_call: of_calls(per_call(measured, |used| used.cpu_us)),
+        switches_per_call: of_calls(per_call(measured, |used| used.switches)),
         rss_bytes: Sides {
             client: last(|one| one.rss.client),
             server: last(|one| one.rss.server),
         },
         rss_bytes_per_connection: middle(&|one| added(one) / connections),
         syscalls_per_call: None,
-        each: measured.iter().map(repetition).collect(),
+        each: measured
+            .iter()
+            .map(|one| repetition(one, is_alone))
+            .collect(),
         percentiles: percentiles(&all),
         timeline: measured.last().map(timeline).unwrap_or_default(),
     }
@@ -123,12 +129,13 @@ fn per_call(measured: &[Measured], used: fn(&Usage) -> i64) -> Option<Sides<f64>
     })
 }
 
-fn repetition(one: &Measured) -> Repetition {
+fn repetition(one: &Measured, is_alone: bool) -> Repetition {
+    let cpu_us = one.per_call(one.usage.client.cpu_us + one.usage.server.cpu_us);
     Repetition {
         calls_per_s: one.calls_per_s(),
         p50: one.total.quantile_us(0.5),
         p99: one.total.quantile_us(0.99),
-        cpu_us_per_call: one.per_call(one.usage.client.cpu_us + one.usage.server.cpu_us),
+        cpu_us_per_call: cpu_us.filter(|_| is_alone),
         stream_bytes_per_s: one.stream_bytes_per_s(),
     }
 }
@@ -183,7 +190,7 @@ mod tests {
     use super::*;
     use crate::process::Pinning;
     use crate::transport::{Failure, Transport};
-    use crate::workload::{Flavor, Workload};
+    use crate::workload::{Flavor, Scenario, Workload};
 
     /// 30 us of CPU on each side for so many calls that were answered and nine that were not sent.
     fn measured(answered: u32) -> Measured {
@@ -212,7 +219,14 @@ mod tests {
     }
 
     fn row_of(measured: &[Measured]) -> Row {
-        let workload = Workload::new(Transport::Ipc, Flavor::MultiThread);
+        row_in(Scenario::Unary, measured)
+    }
+
+    fn row_in(scenario: Scenario, measured: &[Measured]) -> Row {
+        let workload = Workload {
+            scenario,
+            ..Workload::new(Transport::Ipc, Flavor::MultiThread)
+        };
         row(&Setup::new(workload, Pinning::None), measured)
     }
 
@@ -222,6 +236,15 @@ mod tests {
         let server = row.cpu_us_per_call.map(|sides| sides.server);
         assert_eq!(server, Some(30.0));
         assert_eq!(row.each[0].cpu_us_per_call, Some(60.0));
+    }
+
+    #[test]
+    fn what_a_stream_and_other_connections_cost_is_not_that_of_calls() {
+        for scenario in [Scenario::Mixed, Scenario::MixedSeparate, Scenario::Churn] {
+            let row = row_in(scenario, &[measured(1)]);
+            assert!(row.cpu_us_per_call.is_none() && row.switches_per_call.is_none());
+            assert_eq!(row.each[0].cpu_us_per_call, None);
+        }
     }
 
     #[test]

@@ -31,8 +31,8 @@ fn of_row(row: &Row, repetitions: usize) -> Vec<String> {
         latency(row),
         format!(
             "  CPU us per call: {}; context switches per call: {}",
-            sides(row.cpu_us_per_call),
-            sides(row.switches_per_call)
+            sides(row, row.cpu_us_per_call),
+            sides(row, row.switches_per_call)
         ),
         format!(
             "  resident: clients {:.1} MiB, server {:.1} MiB ({:.1} KiB per connection)",
@@ -48,7 +48,7 @@ fn of_row(row: &Row, repetitions: usize) -> Vec<String> {
         ));
     }
     if row.syscalls_per_call.is_some() {
-        let both = sides(row.syscalls_per_call);
+        let both = sides(row, row.syscalls_per_call);
         lines.push(format!("  system calls per call: {both}"));
     }
     if !row.errors_by.is_empty() {
@@ -91,9 +91,12 @@ fn latency(row: &Row) -> String {
     )
 }
 
-fn sides(per_call: Option<Sides<f64>>) -> String {
+fn sides(row: &Row, per_call: Option<Sides<f64>>) -> String {
     per_call.map_or_else(
-        || "no call was sent".to_owned(),
+        || match row.is_alone() {
+            true => "no call was sent".to_owned(),
+            false => "not of calls alone".to_owned(),
+        },
         |Sides { client, server }| format!("client {client:.2}, server {server:.2}"),
     )
 }
@@ -147,5 +150,11 @@ mod tests {
         assert!(text.contains("  latency: no call was answered\n"), "{text}");
         let none = "CPU us per call: no call was sent; context switches per call: no call was sent";
         assert!(text.contains(none), "{text}");
+        row.scenario = "mixed".to_owned();
+        let text = of_row(&row, 5).join("\n");
+        assert!(
+            text.contains("CPU us per call: not of calls alone;"),
+            "{text}"
+        );
     }
 }

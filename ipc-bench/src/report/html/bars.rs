@@ -7,6 +7,7 @@ use maud::{Markup, html};
 use super::curves::nothing;
 use super::palette::Palette;
 use super::plot::px;
+use super::table::no_figure;
 use crate::report::interval::Interval;
 use crate::report::keys::{Key, groups, raw_beside, short_name, title};
 use crate::report::row::{Repetition, Report, Row};
@@ -156,7 +157,7 @@ fn panel(report: &Report, card: &[&Row], quantity: &Quantity, palette: &Palette)
                         (short_name(row, card))
                     }
                     text class="value" x=(WIDTH) y="12" {
-                        (quantity.value(row).map_or_else(|| "no calls".to_owned(), quantity.text))
+                        (quantity.value(row).map_or_else(|| no_figure(row).to_owned(), quantity.text))
                         (ratio_label(report, row, quantity))
                     }
                 }

@@ -86,6 +86,11 @@ const FIGURES: [&str; 16] = [
 
 const NO_CALLS: &str = "no calls";
 
+/// What stands where there is no figure for each call.
+pub(super) fn no_figure(row: &Row) -> &'static str {
+    if row.is_alone() { NO_CALLS } else { "–" }
+}
+
 fn figures(row: &Row) -> [String; 16] {
     let latency = &row.latency_us;
     let time_of = |us: f64| match row.windowed {
@@ -97,7 +102,7 @@ fn figures(row: &Row) -> [String; 16] {
         format!("{} + {}", text(sides.client), text(sides.server))
     };
     let per_call = |sides: Option<Sides<f64>>, text| {
-        sides.map_or_else(|| NO_CALLS.to_owned(), |sides| both(sides, text))
+        sides.map_or_else(|| no_figure(row).to_owned(), |sides| both(sides, text))
     };
     [
         count(row.calls_per_s),
