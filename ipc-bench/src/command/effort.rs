@@ -25,10 +25,10 @@ pub(crate) struct Effort {
     processes: usize,
     /// Calls per second over all connections, whether or not the server keeps up; without it each
     /// call waits for the one before
-    #[arg(long, value_parser = positive)]
+    #[arg(long, value_parser = rate)]
     rate: Option<f64>,
     /// Several rates, a row each
-    #[arg(long, value_delimiter = ',', conflicts_with = "rate", value_parser = positive)]
+    #[arg(long, value_delimiter = ',', conflicts_with = "rate", value_parser = rate)]
     rate_steps: Vec<f64>,
     /// How the gaps between calls of an open loop are spread
     #[arg(long, default_value = "poisson")]
@@ -37,7 +37,7 @@ pub(crate) struct Effort {
     #[arg(long, default_value = "5", value_parser = count)]
     pub(crate) repetitions: usize,
     /// Seconds of each measurement
-    #[arg(long, default_value = "1", value_parser = positive)]
+    #[arg(long, default_value = "1", value_parser = seconds)]
     duration: f64,
     /// The runtime of both sides; of the clients alone, where the server is not ours
     #[arg(long, default_value = "multi_thread")]
@@ -58,11 +58,32 @@ pub(super) fn count(text: &str) -> Result<usize, String> {
     }
 }
 
-pub(super) fn positive(text: &str) -> Result<f64, String> {
+/// Calls per second.
+pub(super) fn rate(text: &str) -> Result<f64, String> {
+    match positive(text)? {
+        rate @ ..=FASTEST => Ok(rate),
+        _ => Err("a rate of up to 10,000,000 per second is needed".to_owned()),
+    }
+}
+
+/// A time.
+pub(super) fn seconds(text: &str) -> Result<f64, String> {
+    match positive(text)? {
+        seconds @ ..=WEEK => Ok(seconds),
+        _ => Err("a time of up to a week is needed".to_owned()),
+    }
+}
+
+fn positive(text: &str) -> Result<f64, String> {
     let is_positive = |number: &f64| *number > 0.0 && number.is_finite();
     let number = text.parse().ok().filter(is_positive);
     number.ok_or_else(|| "not a number above 0".into())
 }
+
+/// Calls per second that starts can be counted out for, and those of them that come too late.
+pub(super) const FASTEST: f64 = 1e7;
+/// In seconds.
+const WEEK: f64 = 604_800.0;
 
 /// Takes no other values than these.
 pub(super) fn one_of<T>(these: &[T]) -> impl TypedValueParser<Value = T>

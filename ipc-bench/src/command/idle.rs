@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::value_parser;
 use serde::{Deserialize, Serialize};
 
-use super::effort::positive;
+use super::effort::seconds;
 use crate::error::Error;
 use crate::machine::{Machine, most_idle, raise_descriptors, resident};
 use crate::output::{Format, say};
@@ -25,10 +25,10 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 64)]
     payload: usize,
     /// Seconds in which wake-ups of the server are counted, once without connections and once with
-    #[arg(long, default_value = "5", value_parser = positive)]
+    #[arg(long, default_value = "5", value_parser = seconds)]
     window: f64,
     /// Seconds before each count: memory is let go, and the deadlines of handshakes, 5 s, pass
-    #[arg(long, default_value = "6", value_parser = positive)]
+    #[arg(long, default_value = "6", value_parser = seconds)]
     settle: f64,
     /// The runtime of both sides
     #[arg(long, default_value = "current_thread")]

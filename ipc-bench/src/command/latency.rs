@@ -1,6 +1,6 @@
 //! One call in flight: what a call costs beside a bare ping-pong of the same bytes.
 
-use super::effort::{count, positive};
+use super::effort::{count, seconds};
 use super::run::interleaved;
 use crate::error::Error;
 use crate::process::{Pinning, Setup};
@@ -18,7 +18,7 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 5, value_parser = count)]
     repetitions: usize,
     /// Seconds of each measurement
-    #[arg(long, default_value_t = 1.0, value_parser = positive)]
+    #[arg(long, default_value_t = 1.0, value_parser = seconds)]
     duration: f64,
     /// The runtime of both sides
     #[arg(long, default_value = "current_thread")]

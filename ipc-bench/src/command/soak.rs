@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::value_parser;
 
 use crate::attach::{self, Attached, Place};
-use crate::command::effort::{count, positive, with_connections};
+use crate::command::effort::{FASTEST, count, rate, seconds, with_connections};
 use crate::error::Error;
 use crate::machine::{most_agents, raise_descriptors};
 use crate::observe::Process;
@@ -29,19 +29,19 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 1_000, value_parser = value_parser!(u32).range(1..))]
     agents: u32,
     /// Seconds
-    #[arg(long, default_value = "60", value_parser = positive)]
+    #[arg(long, default_value = "60", value_parser = seconds)]
     duration: f64,
     /// Calls of each agent
-    #[arg(long, default_value = "1", value_parser = positive)]
+    #[arg(long, default_value = "1", value_parser = rate)]
     calls_per_second: f64,
     /// Agents that leave and come again, each second
-    #[arg(long, value_parser = positive)]
+    #[arg(long, value_parser = rate)]
     churn: Option<f64>,
     /// Bytes of the payload
     #[arg(long, default_value_t = 64)]
     payload: usize,
     /// Seconds between two samples
-    #[arg(long, default_value = "1", value_parser = positive)]
+    #[arg(long, default_value = "1", value_parser = seconds)]
     interval: f64,
     /// Seconds at the start that the verdict leaves out; without it a quarter of all, and until
     /// each agent has left once
@@ -109,6 +109,9 @@ impl Args {
         let calls_per_s = f64::from(self.agents) * self.calls_per_second;
         if self.runtime == Flavor::Blocking {
             return Err(Error::Unsupported("a soak with the blocking client"));
+        }
+        if calls_per_s > FASTEST {
+            return Err(Error::Unsupported("more than 10,000,000 calls per second"));
         }
         if self.churn.is_some_and(|churn| churn > calls_per_s) {
             return Err(Error::Unsupported(

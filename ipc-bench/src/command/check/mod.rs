@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use self::compare::compare;
 pub(crate) use self::file::Unusable;
+use crate::command::effort::seconds;
 use crate::error::Error;
 use crate::output::Format;
 use crate::report::units::plural;
@@ -65,14 +66,6 @@ fn percent(text: &str) -> Result<f64, String> {
         return Ok(value);
     }
     Err("a percentage from 0 to below 100 is needed".to_owned())
-}
-
-fn seconds(text: &str) -> Result<f64, String> {
-    let value: f64 = text.parse().map_err(|error| format!("{error}"))?;
-    if value > 0.0 && value < 86_400.0 {
-        return Ok(value);
-    }
-    Err("a time of up to a day is needed".to_owned())
 }
 
 const RULE: &str = "\

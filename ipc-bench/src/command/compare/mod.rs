@@ -14,7 +14,7 @@ use std::thread::available_parallelism;
 
 use self::compared::Compared;
 use self::matrix::{Cell, Contender, Group, SMALL, cells};
-use super::effort::{count, one_of, positive};
+use super::effort::{count, one_of, seconds};
 use crate::error::Error;
 use crate::output;
 use crate::process::{Measured, Setup, measure};
@@ -55,7 +55,7 @@ pub(crate) struct Args {
     #[arg(long, value_parser = count)]
     repetitions: Option<usize>,
     /// Seconds of each measurement; 1, or 0.2 if quick
-    #[arg(long, value_parser = positive)]
+    #[arg(long, value_parser = seconds)]
     duration: Option<f64>,
     /// The table of goals in Markdown: instead of the text, or to FILE beside it
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-")]
