@@ -285,6 +285,7 @@ fn what_cannot_be_measured_is_said() {
         (["soak", "--interval=1e20", ""], "up to a week"),
         (["idle", "--window=1e20", ""], "up to a week"),
         (["idle", "--settle=1e20", ""], "up to a week"),
+        (["syscalls", "--in-flight=0", ""], "at least 1"),
         (["syscalls", "--calls=0", ""], "0 is not in 1.."),
         (["run", "server_stream", "--rate=10"], "not supported"),
         (["run", "reverse", "--transport=raw"], "not supported"),

@@ -3,6 +3,7 @@
 use clap::value_parser;
 use serde::Serialize;
 
+use super::effort::count;
 use crate::error::Error;
 use crate::machine::Machine;
 use crate::output::Format;
@@ -15,7 +16,7 @@ use crate::workload::{Flavor, Workload};
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Calls that wait for their answers at the same time
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = count)]
     in_flight: usize,
     /// Bytes of the payload
     #[arg(long, default_value_t = 64)]
@@ -59,13 +60,13 @@ struct Row {
 pub(crate) fn syscalls(args: &Args) -> Result<(), Error> {
     let pinning = args.pinning.or_none();
     let raw = match args.in_flight {
-        0 | 1 => Transport::Raw,
+        1 => Transport::Raw,
         _ => Transport::RawPipelined,
     };
     let row = |transport| {
         let workload = Workload {
             payload: args.payload,
-            in_flight: args.in_flight.max(1),
+            in_flight: args.in_flight,
             deadline: !args.no_deadline,
             ..Workload::new(transport, args.runtime)
         };

@@ -56,6 +56,8 @@ impl Key {
         match self {
             Self::Transport => row.transport.clone(),
             Self::Runtime => row.runtime.clone(),
+            // What `attach` calls has the name that its daemon gave it.
+            Self::Scenario if row.scenario.contains('/') => row.scenario.clone(),
             Self::Scenario => row.scenario.replace('_', " "),
             Self::Payload => bytes(row.payload_bytes as f64),
             Self::Pinning => match row.pinning.as_str() {
@@ -285,6 +287,15 @@ mod tests {
         (row.arrivals, row.deadline) = (Some("constant".to_owned()), false);
         row.uids = vec![501, 502];
         assert!(full_name(&row).ends_with("constant arrivals, no deadline, users 501, 502"));
+    }
+
+    #[test]
+    fn a_method_keeps_its_name() {
+        let mut row = sample::row("ipc", 9.0);
+        row.scenario = "one_way".to_owned();
+        assert_eq!(Key::Scenario.text(&row), "one way");
+        row.scenario = "user.Jobs/get_it".to_owned();
+        assert_eq!(Key::Scenario.text(&row), "user.Jobs/get_it");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! A report for people.
 
 use std::collections::BTreeMap;
+use std::iter;
 
 use crate::report::keys::{Key, said};
 use crate::report::row::{Ratio, Report, Row, Sides};
@@ -107,7 +108,9 @@ fn counted(errors: &BTreeMap<String, u64>) -> String {
 }
 
 fn of_ratio(report: &Report, ratio: &Ratio) -> String {
-    let name = |index: usize| report.rows.get(index).map(name).unwrap_or_default();
+    let rows: Vec<_> = report.rows.iter().collect();
+    let name = |index: usize| rows.get(index).map(|row| name(row, &rows));
+    let name = |index: usize| name(index).unwrap_or_default();
     let Ratio {
         what,
         median,
@@ -124,8 +127,13 @@ fn of_ratio(report: &Report, ratio: &Ratio) -> String {
     format!("{of} / {to}: {what} {median:.2} ({min:.2}..{max:.2}){noise}")
 }
 
-fn name(row: &Row) -> String {
-    format!("{} {}", row.transport, row.scenario)
+/// Transport and scenario, and in what else the rows differ.
+fn name(row: &Row, among: &[&Row]) -> String {
+    let what = format!("{} {}", row.transport, row.scenario);
+    let keys = Key::WORKLOAD.into_iter();
+    let keys = keys.filter(|key| *key != Key::Scenario && key.varies(among));
+    let names = iter::once(what).chain(keys.map(|key| key.text(row)));
+    names.collect::<Vec<_>>().join(", ")
 }
 
 fn mib(bytes: u64) -> f64 {
@@ -138,6 +146,27 @@ const MIB: f64 = 1_048_576.0;
 mod tests {
     use super::*;
     use crate::report::sample;
+
+    #[test]
+    fn a_ratio_names_what_tells_its_rows_from_others() {
+        let [one, two] = [1, 2].map(|connections| {
+            let mut rows = sample::pair().rows;
+            rows.iter_mut()
+                .for_each(|row| row.connections = connections);
+            rows
+        });
+        let of = |rows: Vec<Row>| {
+            let report = sample::report(rows);
+            let ratios = report.ratios.iter();
+            let lines: Vec<_> = ratios.map(|ratio| of_ratio(&report, ratio)).collect();
+            lines
+        };
+        let alone = of(one.clone());
+        assert!(alone[0].starts_with("ipc unary / raw unary: p50 1.15"));
+        let lines = of([one, two].concat());
+        let start = "ipc unary, 2 connections / raw unary, 2 connections: p50 1.15";
+        assert!(lines[2].starts_with(start), "{lines:?}");
+    }
 
     #[test]
     fn a_row_without_calls_says_so_instead_of_figures() {

@@ -31,7 +31,7 @@ pub(super) fn section(report: &Report) -> Markup {
                     (list(&noisy))
                 }
                 @if !apart.is_empty() {
-                    p { "Repetitions that lie more than " (percent(FAR)) " of their median apart:" }
+                    p { "Rows whose median may lie in an interval wider than " (percent(FAR)) " of it:" }
                     (list(&apart))
                 }
             }
@@ -44,7 +44,7 @@ fn calm(report: &Report) -> String {
         return "One repetition only: how noisy the machine was is not known.".to_owned();
     }
     format!(
-        "Quiet enough: in no row do the {} repetitions lie more than {} of their median apart.",
+        "Quiet enough: in no row may the median of {} repetitions lie in an interval wider than {} of it.",
         report.repetitions,
         percent(FAR)
     )
@@ -121,7 +121,7 @@ fn far_apart(rows: &[&Row]) -> Vec<String> {
     found
 }
 
-/// From here on, as a share of the median, repetitions are said to lie far apart.
+/// From here on, as a share of the median, the ends of its interval are said to lie far apart.
 const FAR: f64 = 0.25;
 /// Lines that are shown before the rest is folded away.
 const SHOWN: usize = 8;

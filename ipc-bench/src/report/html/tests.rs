@@ -160,6 +160,20 @@ fn one_row_makes_a_page_that_says_what_it_lacks() {
 }
 
 #[test]
+fn a_stray_among_many_repetitions_is_not_said_to_lie_near() {
+    let mut report = sample::pair();
+    report.repetitions = 10;
+    for row in &mut report.rows {
+        row.each.extend(row.each.clone());
+        row.each[3].p50 *= 3.0;
+    }
+    let page = page(&report);
+    let calm =
+        "in no row may the median of 10 repetitions lie in an interval wider than 25 % of it";
+    assert!(page.contains(calm));
+}
+
+#[test]
 fn a_row_without_calls_is_neither_the_fastest_nor_has_it_figures() {
     let mut report = sample::pair();
     let row = &mut report.rows[0];
