@@ -1,8 +1,9 @@
-//! Heap allocations of one unary call, counted on either side.
+//! Heap allocations of one unary call with a deadline, counted on either side.
 
 use std::path::Path;
 use std::sync::mpsc;
 use std::thread;
+use std::time::Duration;
 
 use allocation_counter::measure;
 use bytes::Bytes;
@@ -13,6 +14,8 @@ use tokio::sync::oneshot;
 
 /// What one call may allocate on each side.
 const MOST: u64 = 4;
+/// What each call carries, as in the measurements.
+const DEADLINE: Duration = Duration::from_secs(10);
 /// Calls that are counted; those before them fill buffers and tables.
 const COUNTED: u64 = 1_000;
 const BEFORE: u64 = 100;
@@ -36,7 +39,7 @@ async fn calls(client: &EchoClient, count: u64) {
 /// What the client allocates for the counted calls, after some others.
 fn client(path: &Path, counted: u64) -> u64 {
     let runtime = runtime();
-    let builder = Client::builder(SocketPath::at(path).expect("a short path"));
+    let builder = Client::builder(SocketPath::at(path).expect("a short path")).deadline(DEADLINE);
     let client = runtime.block_on(builder.connect()).expect("a server");
     let client = EchoClient::new(client);
     runtime.block_on(calls(&client, BEFORE));
