@@ -1,9 +1,9 @@
-//! macOS: credentials and audit token, long paths in an oversized address, launchd.
+//! macOS: credentials and audit token, long paths in an oversized address.
 //!
 //! Not run yet on a Mac: what decides anything is in `abi.rs`, which is tested everywhere; here are the calls.
 #![expect(unsafe_code, reason = "system calls that nix does not wrap")]
 
-use std::ffi::{CString, OsString};
+use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -18,9 +18,9 @@ use nix::sys::stat::{Mode, umask};
 
 use super::abi::{AuditToken, Credentials, OversizedAddress, descriptors};
 use super::unix::{
-    OwnsDescriptor, adopt, check, receive_message, send_parts_now, set_nonblocking, socket_option,
+    OwnsDescriptor, check, receive_message, send_parts_now, set_nonblocking, socket_option,
 };
-use super::{Activated, Identity, Platform, Received};
+use super::{Identity, Platform, Received};
 
 pub(crate) const PLATFORM: Platform = Platform::Macos;
 /// How to open a directory to walk through it.
@@ -76,7 +76,7 @@ pub(crate) fn socket_pair() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok((left, right))
 }
 
-fn prepare(fd: &OwnedFd) -> io::Result<()> {
+pub(super) fn prepare(fd: &OwnedFd) -> io::Result<()> {
     fcntl(fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
     set_nonblocking(fd)?;
     let on: libc::c_int = 1;
@@ -295,45 +295,6 @@ impl AsRawFd for DirectoryWatch {
     fn as_raw_fd(&self) -> RawFd {
         self.0.as_raw_fd()
     }
-}
-
-unsafe extern "C" {
-    /// `<launch.h>`, macOS 10.10: returns an errno as its value; `fds` is to be freed.
-    fn launch_activate_socket(
-        name: *const libc::c_char,
-        fds: *mut *mut libc::c_int,
-        count: *mut libc::size_t,
-    ) -> libc::c_int;
-}
-
-/// The sockets launchd made for this job under `name`, "Listeners" if it is left out. Works once per process and name.
-pub(crate) fn activated(name: Option<&str>) -> io::Result<Vec<Activated>> {
-    let name = name.unwrap_or("Listeners");
-    let text = CString::new(name)?;
-    let (mut fds, mut count) = (std::ptr::null_mut(), 0);
-    // SAFETY: `text` is a C string; `fds` and `count` are writable.
-    let errno = unsafe { launch_activate_socket(text.as_ptr(), &raw mut fds, &raw mut count) };
-    match errno {
-        0 => {}
-        libc::ENOENT | libc::ESRCH => return Ok(Vec::new()), // no such socket; not a job of launchd
-        errno => return Err(io::Error::from_raw_os_error(errno)),
-    }
-    if fds.is_null() {
-        return Ok(Vec::new());
-    }
-    // SAFETY: launchd gave `count` descriptors at `fds`.
-    let list = unsafe { std::slice::from_raw_parts(fds, count) }.to_vec();
-    // SAFETY: `fds` came from malloc, and nothing borrows from it any more.
-    unsafe { libc::free(fds.cast()) };
-    let take = |fd| {
-        let socket = adopt(fd)?;
-        prepare(&socket)?;
-        Ok(Activated {
-            name: name.to_owned(),
-            socket,
-        })
-    };
-    list.into_iter().map(take).collect()
 }
 
 /// Bytes the kernel takes in an oversized address.

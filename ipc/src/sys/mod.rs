@@ -2,6 +2,8 @@
 
 #[cfg(any(target_vendor = "apple", test))]
 mod abi;
+#[cfg(target_vendor = "apple")]
+mod launchd;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_vendor = "apple")]
@@ -25,7 +27,7 @@ use std::os::fd::OwnedFd;
 
 pub(crate) use activation::activated;
 #[cfg(target_vendor = "apple")]
-use macos as activation;
+use launchd as activation;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use os::socket_pair;
 pub(crate) use os::{
