@@ -160,7 +160,9 @@ impl Listener {
 
     /// Those who connected to the old socket are served: nobody else can reach it.
     fn replace(&self, old: &Live, fresh: Live) {
-        let waiting = std::iter::from_fn(|| sys::accept(old.socket.get_ref().as_fd()).ok());
+        let waiting = waiting(self.options.backlog, || {
+            sys::accept(old.socket.get_ref().as_fd())
+        });
         unpoisoned(&self.orphans).extend(waiting);
         self.live.send_replace(Arc::new(fresh));
     }
@@ -221,9 +223,35 @@ impl Live {
     }
 }
 
+/// What `accept` finds, and no more than can wait at once (Linux lets one more wait than `backlog` says, af_unix.c
+/// unix_recvq_full): by another name of the socket, a hard link, new ones may come without end.
+fn waiting<T>(backlog: u32, mut accept: impl FnMut() -> io::Result<T>) -> impl Iterator<Item = T> {
+    let most = usize::try_from(backlog).unwrap_or(usize::MAX);
+    std::iter::from_fn(move || accept().ok()).take(most.saturating_add(1))
+}
+
 /// A panic elsewhere leaves nothing half done behind these locks.
 pub(super) fn unpoisoned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 const BETWEEN_RETAKES: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_keeps_coming_is_not_waited_for() {
+        let mut comers = 0..100;
+        let taken = waiting(3, || comers.next().ok_or(io::ErrorKind::WouldBlock.into()));
+        assert_eq!(taken.collect::<Vec<_>>(), [0, 1, 2, 3]);
+        assert_eq!(
+            waiting(3, || io::Result::<()>::Err(
+                io::ErrorKind::WouldBlock.into()
+            ))
+            .count(),
+            0
+        );
+    }
+}
