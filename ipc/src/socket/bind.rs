@@ -8,7 +8,6 @@ use std::path::PathBuf;
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
-use nix::sys::socket::{Backlog, listen};
 use nix::sys::stat::{FchmodatFlags, FileStat, Mode, SFlag, fchmod, fchmodat, fstat, lstat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 use tracing::debug;
@@ -24,7 +23,8 @@ use crate::sys;
 pub(crate) struct BindOptions {
     /// Mode of the socket's file: who may try to connect. Default 0600. Who is let in is for the policy to say.
     pub mode: u32,
-    /// Connections that may wait to be accepted; the system may allow fewer. Default 1024, so that every agent may come back at once.
+    /// Connections that may wait to be accepted. Default 1024, so that every agent may come back at once; the system may allow fewer:
+    /// `net.core.somaxconn` (Linux, 4096 unless changed), `kern.ipc.somaxconn` (macOS, 128).
     pub backlog: u32,
     /// Bytes that may wait to be read by the peer. Default 256 KiB.
     pub send_buffer: usize,
@@ -306,23 +306,21 @@ fn bind(
         .map(FileId::of)
         .ok_or_else(moved)?;
     let open_up = || {
-        listen(&socket, backlog(options))?;
+        sys::listen(&socket, options.backlog)?;
         // Widened last: whoever can connect is served. The name cannot be a link: the directory is verified, and ours.
         let mode = Mode::from_bits_truncate(options.mode as libc::mode_t & 0o777);
-        fchmodat(directory, name, mode, FchmodatFlags::FollowSymlink)
+        Ok(fchmodat(
+            directory,
+            name,
+            mode,
+            FchmodatFlags::FollowSymlink,
+        )?)
     };
-    if let Err(errno) = open_up() {
+    if let Err(error) = open_up() {
         remove_own(path, directory, id);
-        return Err(fail(errno.into()));
+        return Err(fail(error));
     }
     Ok((socket, id))
-}
-
-fn backlog(options: &BindOptions) -> Backlog {
-    i32::try_from(options.backlog)
-        .ok()
-        .and_then(|backlog| Backlog::new(backlog).ok())
-        .unwrap_or(Backlog::MAXCONN)
 }
 
 fn remove_own(path: &SocketPath, directory: &Directory, id: FileId) {

@@ -41,7 +41,7 @@ pub(crate) use os::{LONGEST_ADDRESS, as_user, bind_longest, pass_credentials};
 pub(crate) use pieces::{Parts, Pieces};
 #[cfg(target_os = "linux")]
 use systemd as activation;
-pub(crate) use unix::{own_uid, poll, raise_descriptor_limit, random, readable, writable};
+pub(crate) use unix::{listen, own_uid, poll, raise_descriptor_limit, random, readable, writable};
 
 /// The systems this crate runs on, as a value, so that decisions about both can be tested on either.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

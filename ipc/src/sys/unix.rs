@@ -208,6 +208,15 @@ pub(super) fn adopt(fd: RawFd) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
+/// Listens, with room for so many connections that wait; the system may allow fewer. macOS takes 0 for the most it
+/// allows, `kern.ipc.somaxconn` (xnu uipc_socket.c solisten).
+pub(crate) fn listen(socket: &OwnedFd, backlog: u32) -> io::Result<()> {
+    // nix refuses more than libc's SOMAXCONN, which is 128 on macOS and with musl, whatever the kernel would allow.
+    let backlog = libc::c_int::try_from(backlog).unwrap_or(libc::c_int::MAX);
+    // SAFETY: listen takes two integers and touches no memory.
+    check(unsafe { libc::listen(socket.as_raw_fd(), backlog) }).map(drop)
+}
+
 /// Makes a descriptor non-blocking.
 pub(super) fn set_nonblocking(fd: impl AsFd) -> io::Result<()> {
     use nix::fcntl::{FcntlArg, OFlag, fcntl};

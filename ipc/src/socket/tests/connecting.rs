@@ -42,6 +42,27 @@ async fn a_full_backlog_is_waited_out() {
     client.unwrap();
 }
 
+/// More than libc's SOMAXCONN where that is 128.
+#[tokio::test]
+async fn as_many_may_wait_as_the_daemon_and_the_system_allow() {
+    let allowed = std::fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap_or_default();
+    if allowed.trim().parse().unwrap_or(0) < 200 {
+        println!("skipped: the system lets fewer than 200 wait");
+        return;
+    }
+    let (_directory, path) = scratch();
+    let options = BindOptions {
+        backlog: 200,
+        ..BindOptions::default()
+    };
+    let _listener = Listener::bind(&path, &options).unwrap();
+    let mut waiting = Vec::new();
+    while let Ok(client) = connect(&path, Instant::now()).await {
+        waiting.push(client);
+    }
+    assert!(waiting.len() >= 200, "{}", waiting.len());
+}
+
 #[tokio::test]
 async fn a_socket_nobody_listens_on_is_an_error_at_the_deadline() {
     let (_directory, path) = scratch();
