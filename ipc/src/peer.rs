@@ -35,8 +35,8 @@ impl Peer {
     /// # Security
     ///
     /// User and groups are those of connect (SO_PEERCRED, LOCAL_PEERCRED). Seen from the connecting side they are those of the process
-    /// that called `listen`: under activation the service manager, not the daemon. On macOS the process is the one that last touched
-    /// the socket.
+    /// that called `listen`: under systemd's activation the service manager, not the daemon. On macOS a daemon of another user than
+    /// launchd's calls it again; there the process is the one that last touched the socket, and has to be of the same user.
     pub fn of(socket: impl AsFd) -> Result<Self, PeerError> {
         let identity = sys::identity(socket.as_fd()).map_err(PeerError::Unreadable)?;
         // An unconnected socket "has" pid 0 and the overflow uid, without an error (unix(7), SO_PEERCRED).

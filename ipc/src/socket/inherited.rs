@@ -3,10 +3,6 @@
 use std::io;
 use std::os::fd::OwnedFd;
 
-use nix::sys::socket::{
-    AddressFamily, SockType, SockaddrLike, SockaddrStorage, getsockname, getsockopt, sockopt,
-};
-
 use crate::sys;
 
 /// Why there is no inherited socket.
@@ -43,23 +39,11 @@ pub(super) fn take(name: Option<&str>) -> Result<OwnedFd, InheritError> {
     let mut sockets = sys::activated(name).map_err(InheritError::Io)?;
     let count = sockets.len();
     match (sockets.pop(), count) {
-        (Some(socket), 1) if listens(&socket.socket) => Ok(socket.socket),
+        (Some(socket), 1) if sys::listens(&socket.socket) => Ok(socket.socket),
         (Some(socket), 1) => Err(InheritError::NotAListener { name: socket.name }),
         (Some(_), count) => Err(InheritError::Several { count }),
         (None, _) => Err(InheritError::NotActivated {
             name: name.map(str::to_owned),
         }),
     }
-}
-
-fn listens(socket: &OwnedFd) -> bool {
-    getsockopt(socket, sockopt::AcceptConn) == Ok(true)
-        && getsockopt(socket, sockopt::SockType) == Ok(SockType::Stream)
-        && is_unix(socket)
-}
-
-fn is_unix(socket: &OwnedFd) -> bool {
-    use std::os::fd::AsRawFd;
-    let name = getsockname::<SockaddrStorage>(socket.as_raw_fd());
-    name.is_ok_and(|name| name.family() == Some(AddressFamily::Unix))
 }

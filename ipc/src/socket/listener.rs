@@ -93,6 +93,9 @@ impl Listener {
     ///
     /// The path of an inherited socket is never touched: it belongs to the service manager. Works once per process and socket.
     ///
+    /// Clients have to see this process behind the socket, not launchd: unless both are root, it listens anew, and who has connected
+    /// before is turned away, to come back.
+    ///
     /// # Errors
     ///
     /// [`InheritError::NotActivated`] if no such socket was passed, which is usual when the program is started by hand.
@@ -101,6 +104,9 @@ impl Listener {
         let options = BindOptions::default();
         let socket = inherited::take(name)?;
         raise_buffers(&socket, options.send_buffer, options.receive_buffer);
+        if sys::show_ourselves(&socket).map_err(InheritError::Io)? {
+            turn_away(&socket, options.backlog);
+        }
         let passed_more = sys::pass_nothing(&socket).map_err(InheritError::Io)?;
         let live = Live::new(socket, None).map_err(InheritError::Io)?;
         Ok(Self::new(live, options, passed_more, None))
@@ -230,6 +236,11 @@ fn waiting<T>(backlog: u32, mut accept: impl FnMut() -> io::Result<T>) -> impl I
     std::iter::from_fn(move || accept().ok()).take(most.saturating_add(1))
 }
 
+/// Closes the connections that wait at a socket: their clients come back, and see who listens then.
+fn turn_away(socket: &OwnedFd, backlog: u32) {
+    waiting(backlog, || sys::accept(socket.as_fd())).for_each(drop);
+}
+
 /// A panic elsewhere leaves nothing half done behind these locks.
 pub(super) fn unpoisoned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -242,16 +253,33 @@ mod tests {
     use super::*;
 
     #[test]
+    fn who_is_turned_away_sees_the_end_and_who_comes_then_does_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x");
+        let listener = sys::stream_socket().unwrap();
+        sys::bind(listener.as_fd(), listener.as_fd(), &path).unwrap();
+        sys::listen(&listener, 8).unwrap();
+        let connect = || {
+            let client = sys::stream_socket().unwrap();
+            sys::connect(client.as_fd(), &path).unwrap();
+            client
+        };
+        let ended = |client: &OwnedFd| {
+            sys::poll(client.as_fd(), sys::Interest::Read, Some(Duration::ZERO)).unwrap()
+        };
+        let early = [(); 3].map(|()| connect());
+        assert_eq!(early.each_ref().map(ended), [false; 3]);
+        turn_away(&listener, 8);
+        assert_eq!(early.each_ref().map(ended), [true; 3]);
+        assert!(!ended(&connect()));
+    }
+
+    #[test]
     fn who_keeps_coming_is_not_waited_for() {
+        let nobody = || io::Error::from(io::ErrorKind::WouldBlock);
         let mut comers = 0..100;
-        let taken = waiting(3, || comers.next().ok_or(io::ErrorKind::WouldBlock.into()));
+        let taken = waiting(3, || comers.next().ok_or_else(nobody));
         assert_eq!(taken.collect::<Vec<_>>(), [0, 1, 2, 3]);
-        assert_eq!(
-            waiting(3, || io::Result::<()>::Err(
-                io::ErrorKind::WouldBlock.into()
-            ))
-            .count(),
-            0
-        );
+        assert_eq!(waiting(3, || Err::<u8, _>(nobody())).count(), 0);
     }
 }

@@ -3,10 +3,11 @@
 
 use std::ffi::CString;
 use std::io;
+use std::os::fd::OwnedFd;
 
 use super::Activated;
 use super::macos::prepare;
-use super::unix::adopt;
+use super::unix::{adopt, could_listen, listen, own_uid};
 
 unsafe extern "C" {
     /// `<launch.h>`, macOS 10.10: returns an errno as its value; `fds` is to be freed.
@@ -45,4 +46,22 @@ pub(crate) fn activated(name: Option<&str>) -> io::Result<Vec<Activated>> {
         })
     };
     list.into_iter().map(take).collect()
+}
+
+/// Whether the socket is a Unix stream socket that listens. That it does is launchd's word: SO_ACCEPTCONN cannot be asked for
+/// (ENOPROTOOPT, xnu uipc_socket.c sogetoptlock).
+pub(crate) fn listens(socket: &OwnedFd) -> bool {
+    could_listen(socket)
+}
+
+/// Has clients see this process behind a socket of launchd, and says whether those who wait do not.
+///
+/// What they see is who called listen(2) last (LOCAL_PEERCRED, xnu uipc_usrreq.c unp_listen): launchd, which is root. They
+/// refuse a daemon that is not, since it has the socket that root's process made. So it calls listen(2) too.
+pub(crate) fn show_ourselves(socket: &OwnedFd) -> io::Result<bool> {
+    if own_uid() == 0 {
+        return Ok(false);
+    }
+    listen(socket, 0)?;
+    Ok(true)
 }

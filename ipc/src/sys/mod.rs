@@ -25,7 +25,7 @@ use macos as os;
 
 use std::os::fd::OwnedFd;
 
-pub(crate) use activation::activated;
+pub(crate) use activation::{activated, listens, show_ourselves};
 #[cfg(target_vendor = "apple")]
 use launchd as activation;
 #[cfg(any(test, feature = "testing"))]

@@ -4,8 +4,10 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::{Mutex, PoisonError};
 
+use nix::sys::socket::{getsockopt, sockopt};
+
 use super::Activated;
-use super::unix::{adopt, set_nonblocking};
+use super::unix::{adopt, could_listen, set_nonblocking};
 
 /// The sockets systemd made for this process: sd_listen_fds(3).
 pub(crate) fn activated(name: Option<&str>) -> io::Result<Vec<Activated>> {
@@ -25,6 +27,21 @@ pub(crate) fn activated(name: Option<&str>) -> io::Result<Vec<Activated>> {
         Ok(Activated { name, socket })
     };
     wanted.map(take).collect()
+}
+
+/// Whether the socket is a Unix stream socket that listens.
+pub(crate) fn listens(socket: &OwnedFd) -> bool {
+    could_listen(socket) && getsockopt(socket, sockopt::AcceptConn) == Ok(true)
+}
+
+/// Has clients see this process behind a socket of the service manager, and says whether those who wait do not. Here they see
+/// who made the socket, and are content.
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "the same on every system; on macOS it can fail"
+)]
+pub(crate) const fn show_ourselves(_socket: &OwnedFd) -> io::Result<bool> {
+    Ok(false)
 }
 
 /// Descriptors and names from the variables, if they are meant for `pid`: a child inherits them too.
@@ -62,7 +79,27 @@ fn take_once(fd: i32) -> io::Result<OwnedFd> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::net::{UnixDatagram, UnixListener};
+
+    use super::super::{socket_pair, stream_socket};
     use super::*;
+
+    #[test]
+    fn a_socket_that_listens_is_told_from_one_that_could() {
+        let directory = tempfile::tempdir().unwrap();
+        let listener = UnixListener::bind(directory.path().join("x")).unwrap();
+        let (connected, _other) = socket_pair().unwrap();
+        let told = |socket: OwnedFd| (could_listen(&socket), listens(&socket));
+        assert_eq!(told(listener.into()), (true, true));
+        assert_eq!(told(stream_socket().unwrap()), (true, false));
+        assert_eq!(told(connected), (false, false));
+        let datagrams = UnixDatagram::unbound().unwrap();
+        assert_eq!(told(datagrams.into()), (false, false));
+        let tcp = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        assert_eq!(told(tcp.into()), (false, false));
+        let file = std::fs::File::open("/dev/null").unwrap();
+        assert_eq!(told(file.into()), (false, false));
+    }
 
     #[test]
     fn variables_for_another_process_name_no_sockets() {

@@ -11,7 +11,10 @@ use bytes::BytesMut;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use nix::sys::socket::{MsgFlags, sendmsg};
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, SockType, SockaddrLike, SockaddrStorage, getpeername, getsockname,
+    getsockopt, sendmsg, sockopt,
+};
 use tokio::io::unix::AsyncFd;
 
 use super::Interest;
@@ -215,6 +218,15 @@ pub(crate) fn listen(socket: &OwnedFd, backlog: u32) -> io::Result<()> {
     let backlog = libc::c_int::try_from(backlog).unwrap_or(libc::c_int::MAX);
     // SAFETY: listen takes two integers and touches no memory.
     check(unsafe { libc::listen(socket.as_raw_fd(), backlog) }).map(drop)
+}
+
+/// Whether this is a Unix stream socket that is not connected: one that listens, or could.
+pub(super) fn could_listen(socket: &OwnedFd) -> bool {
+    let name = getsockname::<SockaddrStorage>(socket.as_raw_fd());
+    let peer = getpeername::<SockaddrStorage>(socket.as_raw_fd());
+    name.is_ok_and(|name| name.family() == Some(AddressFamily::Unix))
+        && getsockopt(socket, sockopt::SockType) == Ok(SockType::Stream)
+        && peer == Err(Errno::ENOTCONN)
 }
 
 /// Makes a descriptor non-blocking.
