@@ -67,7 +67,9 @@ impl ServerBuilder {
     ///
     /// Raises the process's soft limit of open descriptors to the hard one: each connection
     /// takes two, and a third while a write to its peer is blocked. Where the limit is below
-    /// four for each of [`Limits::max_connections`], fewer are taken.
+    /// four for each of [`Limits::max_connections`], fewer are taken. On macOS the process's umask
+    /// is 0o077 for a moment, for what other threads make then as well; also when the socket is
+    /// bound again because its file was removed.
     ///
     /// # Errors
     ///

@@ -65,6 +65,10 @@ impl Credentials {
     }
 }
 
+/// What files of this process are closed to while a socket is bound: everybody else. Not to their owner: the umask belongs to the
+/// process, and what another thread makes meanwhile may be a directory, to be entered.
+pub(super) const BIND_UMASK: u16 = 0o077;
+
 /// A `sockaddr_un` as long as the kernel takes it: SOCK_MAXADDRLEN is 255, two bytes are the header (xnu uipc_usrreq.c unp_bind).
 #[repr(C)]
 pub(super) struct OversizedAddress {
@@ -168,6 +172,11 @@ mod tests {
                 "{version} {count}"
             );
         }
+    }
+
+    #[test]
+    fn while_a_socket_is_bound_what_is_made_is_its_owners_alone_and_whole() {
+        assert_eq!(0o777 & !BIND_UMASK, 0o700);
     }
 
     #[test]

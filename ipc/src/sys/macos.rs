@@ -16,7 +16,7 @@ use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::sys::socket::{self, AddressFamily, MsgFlags, SockFlag, SockType};
 use nix::sys::stat::{Mode, umask};
 
-use super::abi::{AuditToken, Credentials, OversizedAddress, descriptors};
+use super::abi::{AuditToken, BIND_UMASK, Credentials, OversizedAddress, descriptors};
 use super::unix::{
     OwnsDescriptor, check, receive_message, send_parts_now, set_nonblocking, socket_option,
 };
@@ -104,7 +104,7 @@ pub(crate) fn bind(
     static UMASK: Mutex<()> = Mutex::new(());
     let (address, len) = address(path)?;
     let _alone = UMASK.lock().unwrap_or_else(PoisonError::into_inner);
-    let before = umask(Mode::from_bits_truncate(0o177));
+    let before = umask(Mode::from_bits_truncate(BIND_UMASK));
     // SAFETY: `socket` is open; `address` is readable for `len` bytes.
     let rc = unsafe { libc::bind(socket.as_raw_fd(), (&raw const address).cast(), len) };
     let result = check(rc).map(drop);
