@@ -86,8 +86,10 @@ impl Peer {
         self.0.session
     }
 
-    pub(crate) fn is_member_of(&self, gid: u32) -> bool {
-        self.gid() == gid || self.groups().contains(&gid)
+    /// `None` if it cannot be known, because the kernel may not have told all groups.
+    pub(crate) fn is_member_of(&self, gid: u32) -> Option<bool> {
+        let told = self.gid() == gid || self.groups().contains(&gid);
+        (told || self.0.all_groups).then_some(told)
     }
 }
 
@@ -112,11 +114,20 @@ impl fmt::Debug for Peer {
 impl Peer {
     /// A peer that no kernel vouches for.
     pub(crate) fn invented(uid: u32, gid: u32, groups: &[u32]) -> Self {
-        let groups = groups.to_vec();
+        Self::with(uid, gid, groups, true)
+    }
+
+    /// The same, with groups that the kernel had no room for.
+    pub(crate) fn with_more_groups(uid: u32, gid: u32, groups: &[u32]) -> Self {
+        Self::with(uid, gid, groups, false)
+    }
+
+    fn with(uid: u32, gid: u32, groups: &[u32], all_groups: bool) -> Self {
         let identity = Identity {
             uid,
             gid,
-            groups,
+            groups: groups.to_vec(),
+            all_groups,
             pid: 1,
             process: None,
             pid_version: None,

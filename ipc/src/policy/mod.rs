@@ -55,6 +55,11 @@ impl Policy {
     }
 
     /// The members of a group. The name is looked up once, before anyone can connect; membership is what the kernel says at connect.
+    ///
+    /// # Security
+    ///
+    /// Made to admit, not to exclude: see [`Policy::not`]. A member of more than 15 groups beside the effective one may not be
+    /// known as one on macOS, which tells no more.
     pub fn group(name: impl Into<String>) -> Self {
         Self(Rule::Group(name.into()))
     }
@@ -108,6 +113,12 @@ impl Default for Policy {
 impl Not for Policy {
     type Output = Self;
 
+    /// Whom this policy does not admit. What cannot be known, the console user or one of too many groups, admits nobody either way.
+    ///
+    /// # Security
+    ///
+    /// No boundary where it excludes a group on Linux: a user with a range in `/etc/subgid` can come out of a user namespace without
+    /// those groups. Nor where it excludes a user who has a range in `/etc/subuid`. Name those who may come, instead.
     fn not(self) -> Self {
         Self(Rule::Not(Box::new(self.0)))
     }
@@ -219,7 +230,11 @@ impl ResolvedAccess {
     /// Whether the peer is an administrator, or root.
     #[must_use]
     pub(crate) fn admin(&self, peer: &Peer) -> bool {
-        self.root(peer) || self.admins.iter().any(|&gid| peer.is_member_of(gid))
+        self.root(peer)
+            || self
+                .admins
+                .iter()
+                .any(|&gid| peer.is_member_of(gid) == Some(true))
     }
 }
 
@@ -312,6 +327,25 @@ mod tests {
     }
 
     #[test]
+    fn a_group_that_may_not_have_been_told_admits_nobody_by_its_opposite() {
+        let peer = Peer::with_more_groups(501, 20, &[20, 80]);
+        let check = |rule: Rule<u32>| rule.admits(&peer, 0, || None);
+        let without = |gid| Rule::Not(Box::new(Rule::Group(gid)));
+        assert_eq!(check(Rule::Group(20)), Some(true));
+        assert_eq!(check(without(80)), Some(false));
+        assert_eq!(check(Rule::Group(81)), None);
+        assert_eq!(check(without(81)), None);
+        let others = Rule::And(Box::new(Rule::AnyUser), Box::new(without(81)));
+        let policy = ResolvedPolicy {
+            rule: others,
+            own_uid: 0,
+            text: "".into(),
+        };
+        assert!(policy.check(peer.clone()).is_err());
+        assert!(policy.check(Peer::invented(501, 20, &[20, 80])).is_ok());
+    }
+
+    #[test]
     fn a_refusal_names_the_user_and_the_policy() {
         let policy = (!Policy::group("root").and(Policy::any_user()))
             .and(Policy::root().or(Policy::user(3)));
@@ -345,6 +379,7 @@ mod tests {
         assert_eq!(is(42, &[]), (false, true, false));
         assert_eq!(is(1001, &[27]), (false, false, true));
         assert_eq!(is(1001, &[28]), (false, false, false));
+        assert!(!access.admin(&Peer::with_more_groups(1001, 1001, &[28])));
         assert!(ResolvedAccess::resolve(true).is_ok());
     }
 }

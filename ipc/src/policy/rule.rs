@@ -51,7 +51,7 @@ impl Rule<u32> {
         match self {
             Self::User(uid) => Some(peer.uid() == *uid),
             Self::SameUser => Some(peer.uid() == own_uid),
-            Self::Group(gid) => Some(peer.is_member_of(*gid)),
+            Self::Group(gid) => peer.is_member_of(*gid),
             Self::AnyUser => Some(true),
             Self::ConsoleUser => console().map(|uid| peer.uid() == uid),
             Self::And(left, right) => match (admits(left), admits(right)) {

@@ -44,6 +44,12 @@ pub(super) struct Credentials {
 
 impl Credentials {
     pub(super) const BYTES: usize = 76;
+    /// NGROUPS: there is no room for more, and nothing tells whether there are more.
+    const MOST_GROUPS: usize = 16;
+
+    pub(super) fn all_groups(&self) -> bool {
+        self.groups.len() < Self::MOST_GROUPS
+    }
 
     /// `None` for another version, or without the first group, which is the effective gid.
     pub(super) fn decode(bytes: &[u8; Self::BYTES]) -> Option<Self> {
@@ -157,10 +163,15 @@ mod tests {
                 groups: vec![20, 80]
             }
         );
-        assert_eq!(
-            Credentials::decode(&xucred(0, 16)).unwrap().groups.len(),
-            16
-        );
+    }
+
+    #[test]
+    fn credentials_without_room_for_a_group_more_may_lack_some() {
+        for (count, all) in [(1, true), (15, true), (16, false)] {
+            let credentials = Credentials::decode(&xucred(0, count)).unwrap();
+            assert_eq!(credentials.groups.len(), usize::try_from(count).unwrap());
+            assert_eq!(credentials.all_groups(), all, "{count}");
+        }
     }
 
     #[test]

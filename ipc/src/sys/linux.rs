@@ -209,6 +209,7 @@ pub(crate) fn identity(fd: BorrowedFd<'_>) -> io::Result<Identity> {
         uid: credentials.uid(),
         gid: credentials.gid(),
         groups: peer_groups(fd)?,
+        all_groups: true,
         pid: credentials.pid(),
         process: peer_process(fd)?,
         pid_version: None,

@@ -225,6 +225,7 @@ pub(crate) fn identity(fd: BorrowedFd<'_>) -> io::Result<Identity> {
     Ok(Identity {
         uid: credentials.uid,
         gid: credentials.gid,
+        all_groups: credentials.all_groups(),
         groups: credentials.groups,
         pid: i32::try_from(token.pid()).unwrap_or(0),
         process: None,

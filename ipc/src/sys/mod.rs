@@ -77,6 +77,8 @@ pub(crate) struct Identity {
     pub(crate) uid: u32,
     pub(crate) gid: u32,
     pub(crate) groups: Vec<u32>,
+    /// There are no more groups than these.
+    pub(crate) all_groups: bool,
     /// 0 where the kernel does not know.
     pub(crate) pid: i32,
     /// A pidfd; the kernel may be too old, and macOS has none.
