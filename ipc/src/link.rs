@@ -9,7 +9,7 @@ use crate::client::Client;
 use crate::complaints::Complaints;
 use crate::conn::io::{self as transport, Reader, Writer};
 use crate::conn::{Connection, Dispatch, Setup, Task};
-use crate::error::{BuildError, Error, HandshakeError};
+use crate::error::{BuildError, ConnectionError, Error, HandshakeError};
 use crate::handshake::{self, Shaken};
 use crate::limits::Limits;
 use crate::peer::{Peer, PeerError};
@@ -112,6 +112,34 @@ impl Link {
     }
 }
 
-fn unidentified(error: PeerError) -> HandshakeError {
-    HandshakeError::Unidentified(Arc::new(error))
+/// What it means to a client that it cannot know the server: on macOS also that it has left, as one that restarts does.
+pub(crate) fn unidentified(error: PeerError) -> HandshakeError {
+    if error.is_gone() {
+        HandshakeError::Lost(ConnectionError::Closed)
+    } else {
+        HandshakeError::Unidentified(Arc::new(error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use nix::errno::Errno;
+
+    use super::*;
+
+    #[test]
+    fn a_server_that_left_before_it_was_identified_is_tried_again() {
+        let tried_again = |error: PeerError| Error::from(unidentified(error)).is_end_of_daemon();
+        for errno in [Errno::ENOTCONN, Errno::EINVAL] {
+            assert!(tried_again(PeerError::Unreadable(errno.into())), "{errno}");
+        }
+        for errno in [Errno::ENOTSOCK, Errno::ENOPROTOOPT, Errno::EMFILE] {
+            assert!(!tried_again(PeerError::Unreadable(errno.into())), "{errno}");
+        }
+        let other_user = io::Error::new(io::ErrorKind::InvalidData, "another user's process");
+        assert!(!tried_again(PeerError::Unreadable(other_user)));
+        assert!(!tried_again(PeerError::Unidentified));
+    }
 }

@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
+use nix::errno::Errno;
+
 use crate::sync::Arc;
 use crate::sys::{self, Identity};
 
@@ -23,6 +25,17 @@ pub enum PeerError {
     /// Asking failed; on macOS also because the peer has left.
     #[error("the identity of the peer cannot be read")]
     Unreadable(#[source] io::Error),
+}
+
+impl PeerError {
+    /// Whether the peer has left, which macOS says as ENOTCONN, or EINVAL once its process is gone (xnu uipc_usrreq.c uipc_ctloutput).
+    pub(crate) fn is_gone(&self) -> bool {
+        let Self::Unreadable(error) = self else {
+            return false;
+        };
+        let errno = Errno::from_raw(error.raw_os_error().unwrap_or(0));
+        matches!(errno, Errno::ENOTCONN | Errno::EINVAL)
+    }
 }
 
 impl Peer {

@@ -10,6 +10,7 @@ use crate::clock::now;
 use crate::conn::io::{Writer, receive};
 use crate::error::{ConnectionError, HandshakeError};
 use crate::handshake::{ended, give_up, heard, say, turned_away};
+use crate::link::unidentified;
 use crate::peer::Peer;
 use crate::policy::ResolvedPolicy;
 use crate::sync::Arc;
@@ -46,8 +47,7 @@ impl Shake {
                 return Err(ended(&writer, &reason, sent.err()));
             }
         };
-        let peer = Peer::of(&*self.socket);
-        let peer = peer.map_err(|error| HandshakeError::Unidentified(Arc::new(error)))?;
+        let peer = Peer::of(&*self.socket).map_err(unidentified)?;
         let admitted = trust.check(peer).map_err(|denied| {
             say(
                 &writer,
