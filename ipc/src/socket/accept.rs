@@ -10,6 +10,7 @@ use tracing::{debug, warn};
 
 use super::listener::{Listener, Live, unpoisoned};
 use super::raise_buffers;
+use crate::clock::now;
 use crate::peer::{Peer, PeerError};
 use crate::sync::{Arc, Mutex};
 use crate::sys;
@@ -38,7 +39,7 @@ pub enum AcceptError {
 impl Listener {
     /// Waits for the next connection.
     ///
-    /// A client that leaves at once, or that the kernel does not identify, is passed over. Without descriptors or memory, for the
+    /// A client that leaves at once, or that the kernel does not identify, is passed over; the latter is warned of. Without descriptors or memory, for the
     /// connection or for its identity, the listener waits a little longer each time, up to a second.
     ///
     /// # Errors
@@ -140,9 +141,19 @@ impl Listener {
                 let wait = self.strain.grow(&error);
                 tokio::time::sleep(wait).await;
             }
+            error if error.is_gone() => {
+                let error: &dyn std::error::Error = &error;
+                debug!(error, "a client left before it was identified");
+            }
+            // Every client, where the kernel is too old: silence would be a riddle.
             error => {
                 let error: &dyn std::error::Error = &error;
-                debug!(error, "dropped a connection of nobody");
+                match self.unidentified.count(now()) {
+                    Some(others) => {
+                        warn!(error, others, "dropped a client that cannot be identified");
+                    }
+                    None => debug!(error, "dropped a client that cannot be identified"),
+                }
             }
         }
         None

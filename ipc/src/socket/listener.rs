@@ -17,6 +17,7 @@ use super::bind::{BindError, BindOptions, Place};
 use super::inherited::{self, InheritError};
 use super::raise_buffers;
 use super::watch::Watch;
+use crate::complaints::Seldom;
 use crate::path::SocketPath;
 use crate::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::sys;
@@ -31,6 +32,7 @@ pub(crate) struct Listener {
     /// Accepted from a socket that lost its name, not yet handed out.
     pub(super) orphans: Mutex<VecDeque<OwnedFd>>,
     pub(super) strain: Strain,
+    pub(super) unidentified: Seldom,
     pub(super) options: BindOptions,
     /// The socket came with options by which its connections would have more than bytes to read. Those that were made before it was
     /// rid of them still have them.
@@ -117,6 +119,7 @@ impl Listener {
             live: watch::Sender::new(Arc::new(live)),
             orphans: Mutex::default(),
             strain: Strain::default(),
+            unidentified: Seldom::default(),
             options,
             passed_more,
             place: Mutex::new(tenancy),

@@ -4,6 +4,7 @@ mod accepting;
 mod bind;
 mod connecting;
 mod inherited;
+mod unidentified;
 mod users;
 mod watch;
 
