@@ -16,8 +16,8 @@ use crate::sys;
 #[derive(Debug)]
 pub(crate) struct Admission {
     policy: ResolvedPolicy,
-    total: u32,
-    per_user: u32,
+    own_uid: u32,
+    seats: Seats,
     taken: Mutex<HashMap<u32, u32>>,
     refused: Seldom,
 }
@@ -42,18 +42,18 @@ impl Admission {
             );
             u64::MAX
         });
-        let (total, per_user) = seats(limits, descriptors);
-        if total < limits.max_connections {
+        let seats = Seats::new(limits, descriptors);
+        if seats.total < limits.max_connections {
             warn!(
                 descriptors,
-                connections = total,
+                connections = seats.total,
                 "the limit of descriptors lowers max_connections"
             );
         }
         Self {
             policy,
-            total,
-            per_user,
+            own_uid: sys::own_uid(),
+            seats,
             taken: Mutex::default(),
             refused: Seldom::default(),
         }
@@ -78,13 +78,25 @@ impl Admission {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let total: u32 = taken.values().sum();
         let own = taken.get(&uid).copied().unwrap_or_default();
-        if total >= self.total || own >= self.per_user {
+        let free = if self.is_other(uid) {
+            let others = taken.iter().filter(|(uid, _)| self.is_other(**uid));
+            let others: u32 = others.map(|(_, seats)| seats).sum();
+            own < self.seats.per_other && others < self.seats.others
+        } else {
+            own < self.seats.per_user
+        };
+        if total >= self.seats.total || !free {
             return Err(Refusal::Full);
         }
         taken.insert(uid, own + 1);
         drop(taken);
         let admission = Arc::clone(self);
         Ok(Seat { admission, uid })
+    }
+
+    /// Neither root nor our own user, who could stop us anyway.
+    fn is_other(&self, uid: u32) -> bool {
+        uid != 0 && uid != self.own_uid
     }
 }
 
@@ -108,18 +120,32 @@ impl Drop for Seat {
     }
 }
 
-/// Connections in all and of one user. A connection takes up to three descriptors: a socket, a
-/// pidfd, and while a write is blocked the socket once more. A quarter is left for all else,
-/// and for other users.
-fn seats(limits: &Limits, descriptors: u64) -> (u32, u32) {
-    let room = u32::try_from(descriptors / 4).unwrap_or(u32::MAX).max(2);
-    if room >= limits.max_connections {
-        return (limits.max_connections, limits.max_connections_per_user);
+/// How many connections there may be; the others are all users but root and our own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Seats {
+    total: u32,
+    per_user: u32,
+    others: u32,
+    per_other: u32,
+}
+
+impl Seats {
+    /// A connection takes up to three descriptors: a socket, a pidfd, and while a write is blocked
+    /// the socket once more. A quarter is left for all else.
+    ///
+    /// One of the others leaves a quarter of all seats to the rest of them, and all of them a sixteenth to root and to us:
+    /// one with a range in `/etc/subuid` is many.
+    fn new(limits: &Limits, descriptors: u64) -> Self {
+        let room = u32::try_from(descriptors / 4).unwrap_or(u32::MAX).max(2);
+        let total = limits.max_connections.min(room);
+        let per_user = limits.max_connections_per_user;
+        Self {
+            total,
+            per_user,
+            others: total - total / 16,
+            per_other: per_user.min(total - total.div_ceil(4)).max(1),
+        }
     }
-    (
-        room,
-        limits.max_connections_per_user.min(room / 4 * 3).max(1),
-    )
 }
 
 #[cfg(test)]
@@ -129,11 +155,77 @@ mod tests {
 
     #[test]
     fn few_descriptors_mean_fewer_seats_and_some_for_others() {
-        let limits = Limits::default();
-        assert_eq!(seats(&limits, u64::MAX), (4_096, 1_024));
-        assert_eq!(seats(&limits, 256), (64, 48));
-        assert_eq!(seats(&limits, 1_024), (256, 192));
-        assert_eq!(seats(&limits, 0), (2, 1));
+        let seats = |descriptors| {
+            let seats = Seats::new(&Limits::default(), descriptors);
+            (seats.total, seats.per_other)
+        };
+        assert_eq!(seats(u64::MAX), (4_096, 1_024));
+        assert_eq!(seats(256), (64, 48));
+        assert_eq!(seats(1_024), (256, 192));
+        assert_eq!(seats(0), (2, 1));
+    }
+
+    #[test]
+    fn few_connections_in_all_mean_fewer_of_one_user_and_some_for_the_daemons_own() {
+        let seats = |max_connections| {
+            let limits = Limits {
+                max_connections,
+                ..Limits::default()
+            };
+            let seats = Seats::new(&limits, u64::MAX);
+            (seats.others, seats.per_other)
+        };
+        for (total, others) in [
+            (1, (1, 1)),
+            (2, (2, 1)),
+            (4, (4, 3)),
+            (15, (15, 11)),
+            (16, (15, 12)),
+            (512, (480, 384)),
+            (4_096, (3_840, 1_024)),
+            (u32::MAX, (u32::MAX / 16 * 15 + 15, 1_024)),
+        ] {
+            assert_eq!(seats(total), others, "{total}");
+        }
+    }
+
+    #[test]
+    fn users_of_many_uids_leave_seats_to_root_and_to_the_daemons_own_user() {
+        let limits = Limits {
+            max_connections: 32,
+            ..Limits::default()
+        };
+        let policy = Policy::any_user().resolve().unwrap();
+        let mut admission = Admission::new(policy, &limits);
+        admission.own_uid = 7;
+        let admission = Arc::new(admission);
+        let enter = |uid| {
+            admission
+                .admit(Peer::invented(uid, 7, &[]))
+                .map(|(_, seat)| seat)
+        };
+        let mut taken: Vec<Seat> = (100_000..100_030).map(|uid| enter(uid).unwrap()).collect();
+        assert!(matches!(enter(100_030), Err(Refusal::Full)));
+        taken.extend([enter(0).unwrap(), enter(7).unwrap()]);
+        assert!(matches!(enter(0), Err(Refusal::Full)));
+        taken.truncate(29);
+        taken.extend((0..3).map(|_| enter(7).unwrap()));
+        assert!(matches!(enter(7), Err(Refusal::Full)));
+        assert!(matches!(enter(100_030), Err(Refusal::Full)));
+    }
+
+    #[test]
+    fn a_daemons_own_user_may_have_every_connection() {
+        let limits = Limits {
+            max_connections: 4,
+            ..Limits::default()
+        };
+        let policy = Policy::default().resolve().unwrap();
+        let admission = Arc::new(Admission::new(policy, &limits));
+        let own = || admission.admit(Peer::invented(sys::own_uid(), 7, &[]));
+        let taken = [(); 4].map(|()| own().unwrap());
+        assert!(matches!(own(), Err(Refusal::Full)));
+        drop(taken);
     }
 
     #[test]

@@ -68,10 +68,13 @@ pub struct Limits {
     /// Bytes of large message buffers kept for reuse over all connections of a server
     /// or client. Default 8388608: fresh pages, not copies, are what makes large messages slow.
     pub pooled: u32,
-    /// Connections a server holds at once. Default 4096: bounds descriptors and memory.
+    /// Connections a server holds at once. Default 4096: bounds descriptors and memory. A
+    /// sixteenth of them is kept for root and for the server's own user.
     pub max_connections: u32,
     /// Connections of one uid a server holds at once. Default 1024: one user cannot shut out
-    /// the others.
+    /// the others. In force is three quarters of `max_connections` where that is less, except for
+    /// root and the server's own user; [`Policy::any_user`](crate::Policy::any_user) tells of users
+    /// with many uids.
     pub max_connections_per_user: u32,
 }
 

@@ -65,6 +65,13 @@ impl Policy {
     }
 
     /// Every user of the machine.
+    ///
+    /// # Security
+    ///
+    /// On Linux a user with a range in `/etc/subuid`, by default of 65,536, has as many uids, and each of them
+    /// [`Limits::max_connections_per_user`](crate::Limits::max_connections_per_user). All connections but the sixteenth that is
+    /// kept for root and the server's own user may be such a user's, here and under [`Self::group`]; only [`Self::user`] tells
+    /// them apart.
     pub const fn any_user() -> Self {
         Self(Rule::AnyUser)
     }
