@@ -94,17 +94,23 @@ impl SocketPath {
     ///
     /// # Errors
     ///
-    /// As [`SocketPath::system`]; [`PathError::NoUserDirectory`] if the system names no directory.
+    /// As [`SocketPath::system`]; [`PathError::NoUserDirectory`] if the system names no directory, [`PathError::Unusable`] if the one
+    /// in `$XDG_RUNTIME_DIR` holds `..`.
     pub fn user(service: &str) -> Result<Self, PathError> {
         check_service(service)?;
         let (name, hashed) = user_name(sys::PLATFORM, service);
         if let Some(directory) = sys::user_directory().map_err(PathError::NoUserDirectory)? {
-            let path = directory.join(format!("{name}.sock"));
-            return Self::checked(path, DirectoryRule::MustExist, hashed);
+            return Self::in_user_directory(&directory, &name, hashed);
         }
         let uid = sys::own_uid();
         let path = PathBuf::from(format!("/tmp/{name}-{uid}/{name}.sock"));
         Self::checked(path, DirectoryRule::Private, hashed)
+    }
+
+    /// The environment may have named the directory: it is not believed to be normal.
+    fn in_user_directory(directory: &Path, name: &str, hashed: bool) -> Result<Self, PathError> {
+        let path = normalised(&directory.join(format!("{name}.sock")))?;
+        Self::checked(path, DirectoryRule::MustExist, hashed)
     }
 
     /// A socket at a path of the caller's choice: absolute, without `..`. Its directory must exist.
@@ -267,6 +273,19 @@ mod tests {
             SocketPath::at("/run//./x.sock").unwrap().as_path(),
             Path::new("/run/x.sock")
         );
+    }
+
+    #[test]
+    fn a_user_directory_is_read_by_the_same_rules() {
+        let user = |directory| SocketPath::in_user_directory(Path::new(directory), "x", false);
+        for directory in ["/run/user/7/sub/..", "/run/user/7/../8"] {
+            assert!(
+                matches!(user(directory), Err(PathError::Unusable { .. })),
+                "{directory}"
+            );
+        }
+        let path = user("/run//user/./7/").unwrap();
+        assert_eq!(path.as_path().as_os_str(), "/run/user/7/x.sock");
     }
 
     #[test]
