@@ -60,6 +60,9 @@ pub enum Flaw {
     /// It does not exist, and it is not this program's to make.
     #[error("it does not exist")]
     Missing,
+    /// It does not exist, and this program may not make it, or cannot.
+    #[error("it does not exist and cannot be made")]
+    CannotBeMade(#[source] io::Error),
     /// The system refused.
     #[error("it cannot be opened")]
     Io(#[from] io::Error),
@@ -134,7 +137,10 @@ fn step(parent: &OwnedFd, name: &OsStr, place: Place) -> Result<OwnedFd, Flaw> {
             Ok(()) => fchmodat(parent, name, mode, FchmodatFlags::FollowSymlink)
                 .map_err(io::Error::from)?,
             Err(Errno::EEXIST) => {}
-            Err(errno) => return Err(Flaw::Io(errno.into())),
+            Err(errno) if is_missing(parent, name) => {
+                return Err(Flaw::CannotBeMade(errno.into()));
+            }
+            Err(_) => {}
         }
     }
     openat(parent, name, sys::DIRECTORY, Mode::empty()).map_err(|errno| {
@@ -146,6 +152,10 @@ fn step(parent: &OwnedFd, name: &OsStr, place: Place) -> Result<OwnedFd, Flaw> {
             (errno, _) => Flaw::Io(errno.into()),
         }
     })
+}
+
+fn is_missing(parent: &OwnedFd, name: &OsStr) -> bool {
+    fstatat(parent, name, AtFlags::AT_SYMLINK_NOFOLLOW).is_err_and(|errno| errno == Errno::ENOENT)
 }
 
 fn check(directory: &OwnedFd, place: Place) -> Result<(), Flaw> {
@@ -314,6 +324,36 @@ mod tests {
             open_error(&path.join("file/below")).flaw(),
             Flaw::NotADirectory
         ));
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_made_is_said_not_to_exist() {
+        let (_scratch, path) = scratch();
+        fs::set_permissions(&path, Permissions::from_mode(0o555)).unwrap();
+        let open = || Directory::open(&path.join("x"), DirectoryRule::Public).unwrap_err();
+        let error = match (sys::own_uid(), sys::PLATFORM) {
+            (0, sys::Platform::Macos) => return println!("skipped: needs to be an ordinary user"),
+            (0, sys::Platform::Linux) => sys::as_user(1001, &[], open),
+            _ => open(),
+        };
+        assert_eq!(error.component(), path.join("x"));
+        assert!(
+            matches!(error.flaw(), Flaw::CannotBeMade(_)),
+            "{:?}",
+            error.flaw()
+        );
+        let cause = std::error::Error::source(error.flaw()).unwrap().to_string();
+        assert!(cause.starts_with("Permission denied"), "{cause}");
+    }
+
+    #[test]
+    fn a_directory_whose_parent_has_gone_cannot_be_made() {
+        let (_scratch, path) = scratch();
+        let parent = open(&path, sys::DIRECTORY, Mode::empty()).unwrap();
+        fs::remove_dir(&path).unwrap();
+        let place = Place::Last(DirectoryRule::Public);
+        let flaw = step(&parent, OsStr::new("x"), place).unwrap_err();
+        assert!(matches!(flaw, Flaw::CannotBeMade(_)), "{flaw}");
     }
 
     #[test]
