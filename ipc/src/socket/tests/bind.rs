@@ -4,6 +4,7 @@ use std::os::unix::net::UnixListener;
 
 use super::*;
 use crate::socket::Flaw;
+use crate::{Error, Server};
 
 #[tokio::test]
 async fn a_socket_that_a_dead_daemon_left_is_replaced() {
@@ -125,6 +126,31 @@ async fn nothing_is_made_in_a_directory_that_is_refused() {
         other => panic!("{other}"),
     }
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn a_directory_owned_by_someone_else_is_refused_by_name() {
+    if sys::own_uid() != 0 {
+        println!("skipped: needs root");
+        return;
+    }
+    let (directory, path) = scratch();
+    let home = directory.path().canonicalize().unwrap();
+    std::os::unix::fs::chown(&home, Some(1001), None).unwrap();
+    let Error::Bind(error) = Server::builder(path).bind().unwrap_err() else {
+        panic!("not of the bind");
+    };
+    match &*error {
+        BindError::Directory { source, .. } => {
+            assert!(
+                matches!(source.flaw(), Flaw::ForeignOwner(1001)),
+                "{source}"
+            );
+            assert_eq!(source.component(), home);
+        }
+        other => panic!("{other}"),
+    }
+    assert_eq!(fs::read_dir(&home).unwrap().count(), 0);
 }
 
 #[tokio::test]
