@@ -70,8 +70,8 @@ nix::getsockopt_impl!(
 /// A new Unix stream socket, non-blocking and closed on exec.
 pub(crate) fn stream_socket() -> io::Result<OwnedFd> {
     let fd = socket::socket(AddressFamily::Unix, SockType::Stream, FLAGS, None)?;
-    // Before anybody can send: who accepts has time to do so ahead of the handshake.
-    refuse_descriptors(&fd);
+    // Before anybody can send: who accepts has time to do so ahead of the handshake, which looks whether it has worked.
+    _ = socket::setsockopt(&fd, PassRights, &false);
     Ok(fd)
 }
 
