@@ -64,10 +64,13 @@ impl Error {
                 _ => Code::Unavailable,
             },
             Self::Handshake(error) => error.code(),
-            Self::Path(_) | Self::Bind(_) | Self::Inherit(_) | Self::Policy(_) | Self::Build(_) => {
-                Code::FailedPrecondition
-            }
-            Self::Accept(_) | Self::Io(_) => Code::Internal,
+            Self::Path(_)
+            | Self::Bind(_)
+            | Self::Inherit(_)
+            | Self::Policy(_)
+            | Self::Build(_)
+            | Self::Accept(_)
+            | Self::Io(_) => Code::Internal,
         }
     }
 
@@ -247,7 +250,7 @@ pub enum HandshakeError {
 impl HandshakeError {
     fn code(&self) -> Code {
         match self {
-            Self::Version { .. } => Code::FailedPrecondition,
+            Self::Version { .. } => Code::Unimplemented,
             Self::Refused(_) => Code::PermissionDenied,
             Self::Overloaded(_) => Code::ResourceExhausted,
             Self::NotTrusted(_) | Self::Unidentified(_) => Code::Unauthenticated,
@@ -277,12 +280,13 @@ pub enum BuildError {
     Limit(#[from] InvalidLimit),
 }
 
-/// A handler may use `?` on what it calls; the status keeps its code.
+/// A handler may use `?` on what it calls. The status keeps its code, but of what failed on this machine it
+/// says only what kind of thing that was: the caller may be another user, whom paths do not concern.
 impl From<Error> for Status {
     fn from(error: Error) -> Self {
         match error {
             Error::Call(failure) => failure.status,
-            other => Self::new(other.code(), format!("{other:?}")),
+            other => Self::new(other.code(), other.to_string()),
         }
     }
 }
@@ -344,6 +348,29 @@ impl From<io::Error> for ConnectionError {
 mod tests {
     use super::*;
     use crate::wire::messages::GoAway;
+
+    #[test]
+    fn what_failed_here_is_told_to_a_caller_without_paths() {
+        let path = || crate::SocketPath::at("/run/secret.sock").unwrap();
+        let (path, bound, source) = (path(), path(), io::Error::other("secret"));
+        let unbound = BindError::InUse {
+            path: bound,
+            holder: None,
+        };
+        let errors: [(Error, _); 3] = [
+            (ConnectError::Io { path, source }.into(), Code::Unavailable),
+            (unbound.into(), Code::Internal),
+            (
+                HandshakeError::Version { theirs: 2, ours: 1 }.into(),
+                Code::Unimplemented,
+            ),
+        ];
+        for (error, code) in errors {
+            let status = Status::from(error.clone());
+            assert_eq!((status.code(), error.code()), (code, code));
+            assert!(!status.to_string().contains("secret"), "{status}");
+        }
+    }
 
     #[test]
     fn the_words_of_a_peer_cannot_forge_a_line_of_a_log() {
