@@ -22,5 +22,17 @@ pub(crate) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
+/// Whether a test has paused the clock: it does not go with the system's then.
+#[cfg(any(test, feature = "testing"))]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the clock that the other one is held against"
+)]
+pub(crate) fn is_driven() -> bool {
+    let before = Instant::now();
+    let told = now();
+    told < before || told > Instant::now()
+}
+
 /// Thirty years: every system can count as far.
 const FAR: Duration = Duration::from_secs(30 * 365 * 86_400);

@@ -29,7 +29,7 @@ fn connection(peer: &Peer, credit: u32) -> (Arc<Connection>, Task, MemoryEnd) {
 }
 
 /// Polls a future in this thread, and sleeps until it is woken.
-fn block_on<F: Future>(future: F) -> F::Output {
+pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     let parker = Arc::new(Parker {
         woken: Mutex::new(false),
         wakes: Condvar::new(),

@@ -14,7 +14,7 @@ mod held;
 mod input;
 pub(crate) mod io;
 #[cfg(all(test, ipc_loom))]
-mod loom_tests;
+pub(crate) mod loom_tests;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) mod memory;
 mod slot;

@@ -4,20 +4,19 @@
 //! cancels a timer of its own, which a small call feels. Most deadlines are met before they
 //! fire, so a connection keeps one timer, moves it rarely, and leaves the waiting to a thread.
 //!
-//! In tests and with feature `testing` it is tokio's after all, whose clock can be paused.
+//! Only a test that has paused tokio's clock has tokio's timer, which that clock drives.
 
-#[cfg(any(test, not(feature = "testing")))]
+#[cfg(all(test, ipc_loom))]
+mod loom_tests;
 mod thread;
+#[cfg(any(test, feature = "testing"))]
+mod wheel;
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-#[cfg(any(test, not(feature = "testing")))]
-use self::thread::Alarm;
-#[cfg(any(test, feature = "testing"))]
-use self::wheel::Sleep;
 use crate::clock::now;
 
 /// What a future comes to, if that is before this moment.
@@ -33,7 +32,9 @@ pub(crate) async fn before<T>(at: Instant, future: impl Future<Output = T>) -> O
 
 /// What waits for a [`Timer`].
 #[cfg(not(any(test, feature = "testing")))]
-type Sleep = Alarm;
+type Sleep = thread::Alarm;
+#[cfg(any(test, feature = "testing"))]
+type Sleep = wheel::Either;
 
 /// Fires at a moment that can be moved.
 #[derive(Debug)]
@@ -74,43 +75,6 @@ pub(crate) trait Wait: Future<Output = ()> + Unpin {
     fn restart(&mut self, wait: Duration);
 }
 
-/// Tokio's timer, driven by a clock that can be paused.
-#[cfg(any(test, feature = "testing"))]
-mod wheel {
-    use std::future::Future;
-    use std::pin::Pin;
-    use std::task::{Context, Poll};
-    use std::time::Duration;
-
-    use tokio::task::unconstrained;
-    use tokio::time::Instant;
-
-    use super::Wait;
-
-    #[derive(Debug)]
-    pub(crate) struct Sleep(Pin<Box<tokio::time::Sleep>>);
-
-    impl Wait for Sleep {
-        fn start(wait: Duration) -> Self {
-            Self(Box::pin(tokio::time::sleep_until(Instant::now() + wait)))
-        }
-
-        fn restart(&mut self, wait: Duration) {
-            self.0.as_mut().reset(Instant::now() + wait);
-        }
-    }
-
-    impl Future for Sleep {
-        type Output = ();
-
-        /// Outside of tokio's budget: a timer that is not polled for want of budget has no
-        /// waker, and nobody would poll it again.
-        fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-            Pin::new(&mut unconstrained(self.0.as_mut())).poll(cx)
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -133,11 +97,13 @@ mod tests {
 
     #[tokio::test]
     async fn the_timer_of_the_thread_fires_when_it_is_set_to() {
-        fires_when_it_is_set_to::<Alarm>().await;
+        assert!(matches!(Sleep::start(FAR), Sleep::Thread(_)));
+        fires_when_it_is_set_to::<Sleep>().await;
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_timer_of_the_wheel_fires_when_it_is_set_to() {
+    async fn the_timer_of_a_paused_clock_fires_when_it_is_set_to() {
+        assert!(matches!(Sleep::start(FAR), Sleep::Wheel(_)));
         fires_when_it_is_set_to::<Sleep>().await;
     }
 }

@@ -23,18 +23,19 @@ use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 pub(crate) struct Alarm(Key);
 
 /// When, and which of those at the same time.
-type Key = (Instant, u64);
+pub(super) type Key = (Instant, u64);
 
 static CLOCK: LazyLock<Clock> = LazyLock::new(Clock::default);
 
+/// Those who wait, and the thread that wakes them.
 #[derive(Default)]
-struct Clock {
+pub(super) struct Clock {
     waits: Mutex<Waits>,
-    sooner: Condvar,
+    pub(super) sooner: Condvar,
 }
 
 #[derive(Default)]
-struct Waits {
+pub(super) struct Waits {
     wakers: BTreeMap<Key, Option<Waker>>,
     last: u64,
     runs: bool,
@@ -44,17 +45,7 @@ struct Waits {
 
 impl Wait for Alarm {
     fn start(wait: Duration) -> Self {
-        let mut waits = CLOCK.lock();
-        let key = (in_time(wait), waits.last);
-        waits.last += 1;
-        waits.wakers.insert(key, None);
-        let started = if waits.runs { Ok(()) } else { run() };
-        waits.runs = started.is_ok();
-        if waits.until.is_none_or(|until| key.0 < until) {
-            waits.until = Some(key.0);
-            CLOCK.sooner.notify_one();
-        }
-        drop(waits);
+        let (key, started) = CLOCK.set(in_time(wait), run);
         if let Err(error) = started {
             let error: &dyn std::error::Error = &error;
             error!(error, "no thread for deadlines, which do not end calls");
@@ -71,10 +62,46 @@ impl Future for Alarm {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        CLOCK.poll(self.0, cx.waker())
+    }
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        CLOCK.forget(self.0);
+    }
+}
+
+impl Clock {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Waits> {
+        self.waits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lists a wait, which has no waker yet; has the thread started by `run` if there is none.
+    pub(super) fn set(
+        &self,
+        at: Instant,
+        run: impl FnOnce() -> io::Result<()>,
+    ) -> (Key, io::Result<()>) {
+        let mut waits = self.lock();
+        let key = (at, waits.last);
+        waits.last += 1;
+        waits.wakers.insert(key, None);
+        let started = if waits.runs { Ok(()) } else { run() };
+        waits.runs = started.is_ok();
+        if waits.until.is_none_or(|until| at < until) {
+            waits.until = Some(at);
+            self.sooner.notify_one();
+        }
+        (key, started)
+    }
+
+    /// Whether the time of a wait has come.
+    pub(super) fn poll(&self, key: Key, waker: &Waker) -> Poll<()> {
         // Others' code, as a waker is, runs without the lock.
-        let waker = cx.waker().clone();
-        let mut waits = CLOCK.lock();
-        let Some(place) = waits.wakers.get_mut(&self.0) else {
+        let waker = waker.clone();
+        let mut waits = self.lock();
+        let Some(place) = waits.wakers.get_mut(&key) else {
             return Poll::Ready(());
         };
         let old = place.replace(waker);
@@ -82,56 +109,56 @@ impl Future for Alarm {
         drop(old);
         Poll::Pending
     }
-}
 
-impl Drop for Alarm {
-    fn drop(&mut self) {
-        let waker = CLOCK.lock().wakers.remove(&self.0);
+    pub(super) fn forget(&self, key: Key) {
+        let waker = self.lock().wakers.remove(&key);
         drop(waker);
-    }
-}
-
-impl Clock {
-    fn lock(&self) -> MutexGuard<'_, Waits> {
-        self.waits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Wakes whoever's time has come, for ever.
     fn tick(&self) -> ! {
-        let mut due = Vec::new();
         let mut waits = self.lock();
         loop {
-            waits.take_due(&mut due);
-            if !due.is_empty() {
-                drop(waits);
-                due.drain(..).for_each(wake);
-                waits = self.lock();
-                continue;
-            }
-            waits.until = waits.wakers.keys().next().map(|&(at, _)| at);
-            waits = match waits.until {
-                None => self.sooner.wait(waits),
-                Some(until) => {
-                    let left = until.saturating_duration_since(in_time(Duration::ZERO));
-                    let slept = self.sooner.wait_timeout(waits, left);
-                    slept
-                        .map(|(waits, _)| waits)
-                        .map_err(|poisoned| PoisonError::new(poisoned.into_inner().0))
-                }
-            }
-            .unwrap_or_else(PoisonError::into_inner);
+            waits = self.turn(waits, || in_time(Duration::ZERO));
         }
+    }
+
+    /// Wakes whoever's time has come; sleeps if there is nobody.
+    pub(super) fn turn<'a>(
+        &'a self,
+        mut waits: MutexGuard<'a, Waits>,
+        now: impl Fn() -> Instant,
+    ) -> MutexGuard<'a, Waits> {
+        let due = waits.take_due(now());
+        if !due.is_empty() {
+            drop(waits);
+            due.into_iter().for_each(wake);
+            return self.lock();
+        }
+        waits.until = waits.wakers.keys().next().map(|&(at, _)| at);
+        match waits.until {
+            None => self.sooner.wait(waits),
+            Some(until) => {
+                let left = until.saturating_duration_since(now());
+                let slept = self.sooner.wait_timeout(waits, left);
+                slept
+                    .map(|(waits, _)| waits)
+                    .map_err(|poisoned| PoisonError::new(poisoned.into_inner().0))
+            }
+        }
+        .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Waits {
-    fn take_due(&mut self, due: &mut Vec<Waker>) {
-        let now = in_time(Duration::ZERO);
+    fn take_due(&mut self, now: Instant) -> Vec<Waker> {
+        let mut due = Vec::new();
         while let Some(first) = self.wakers.first_entry()
             && first.key().0 <= now
         {
             due.extend(first.remove());
         }
+        due
     }
 }
 
