@@ -43,6 +43,8 @@ pub(crate) struct Calls<T> {
     timed: u32,
     /// The soonest of their deadlines; may be early, never late.
     soonest: Option<Instant>,
+    /// How far the entries were searched for deadlines that have passed.
+    swept: usize,
 }
 
 impl<T> Calls<T> {
@@ -54,6 +56,7 @@ impl<T> Calls<T> {
             theirs: 0,
             timed: 0,
             soonest: None,
+            swept: 0,
         }
     }
 
@@ -120,14 +123,18 @@ impl<T> Calls<T> {
     /// still holds on to it.
     pub(crate) fn take_expired(&mut self, now: Instant) -> Option<(Key, bool)> {
         if self.soonest.is_none_or(|soonest| soonest > now) {
+            self.swept = 0;
             return None;
         }
         let passed = |call: &Call<T>| call.expires().is_some_and(|at| at <= now);
-        let expired = self.entries.iter_mut().find(|(_, call)| passed(call));
-        let Some((key, call)) = expired else {
+        let mut rest = self.swept..self.entries.capacity();
+        let expired = rest.find(|at| self.entries.get(*at).is_some_and(passed));
+        let Some((key, call)) = expired.and_then(|at| Some((at, self.entries.get_mut(at)?))) else {
+            self.swept = 0;
             self.soonest = self.iter().filter_map(|(_, call)| call.expires()).min();
             return None;
         };
+        self.swept = key.saturating_add(1);
         call.deadline = None;
         let owned = !call.orphan;
         self.untime();

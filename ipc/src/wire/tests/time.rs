@@ -93,6 +93,25 @@ fn a_released_call_past_its_deadline_is_ended_by_the_engine() {
 }
 
 #[test]
+fn a_deadline_that_passes_while_others_are_told_is_told_as_well() {
+    let mut rig = Rig::accepting();
+    let now = rig.now + second(1);
+    let first = rig.called(timed(1, Some(1)));
+    let second = rig.called(timed(3, Some(1)));
+    assert_eq!(rig.engine.poll_expired(now), Some(first));
+    rig.engine.end(first, &status(0));
+    rig.engine.release(first);
+    // It has the place of the first, which was looked at.
+    let third = rig.called(timed(5, Some(1)));
+    assert_eq!(rig.engine.poll_expired(now), Some(second));
+    assert_eq!(rig.engine.poll_expired(now), None);
+    assert!(rig.engine.poll_deadline().is_some_and(|at| at <= now));
+    assert_eq!(rig.engine.poll_expired(now), Some(third));
+    assert_eq!(rig.engine.poll_expired(now), None);
+    assert_eq!(rig.engine.poll_deadline(), None);
+}
+
+#[test]
 fn the_soonest_of_many_deadlines_is_told() {
     let mut rig = Rig::accepting();
     let late = rig.called(timed(1, Some(3_000_000)));
