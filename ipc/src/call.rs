@@ -82,8 +82,9 @@ impl<T> Call<T> {
     }
 
     /// A token that is cancelled when the caller gives up, the deadline passes or the
-    /// connection ends. The handler's future is dropped then; the token is for what it
-    /// has spawned.
+    /// connection ends, though not by the end of the connection if the call is one-way. The handler's
+    /// future is dropped then; the token is for what it has spawned, also after it has returned.
+    /// Asked for once the call is over, it is cancelled already.
     #[must_use]
     pub fn cancelled(&self) -> CancellationToken {
         let CallContext {
@@ -92,11 +93,18 @@ impl<T> Call<T> {
             id,
         } = &self.context;
         let mut core = connection.lock();
+        let one_way = core.engine.is_one_way(*key);
         if core.engine.id(*key) == Some(*id)
             && let Some(slot) = core.engine.user_mut(*key)
             && !slot.stopped
         {
-            return slot.rare().handler.token.get_or_insert_default().clone();
+            let token = &mut slot.rare().handler.token;
+            // The slot goes with the answer, what was spawned may not.
+            let token = token.get_or_insert_with(|| match one_way {
+                true => CancellationToken::new(),
+                false => connection.ended.child_token(),
+            });
+            return token.clone();
         }
         let token = CancellationToken::new();
         token.cancel();

@@ -197,15 +197,21 @@ async fn turn<'a>(
     connection: &'a Connection,
     method: &Method,
 ) -> Result<SemaphorePermit<'a>, Failure> {
-    if method.shape() == Shape::OneWay {
-        poll_fn(|cx| connection.poll_room(None, cx)).await;
+    loop {
+        if method.shape() == Shape::OneWay {
+            poll_fn(|cx| connection.poll_room(None, cx)).await;
+        }
+        if connection.takes_no_calls() {
+            let status = Status::resource_exhausted("the peer takes no calls");
+            return Err(Failure::new(status, Outcome::NotSent));
+        }
+        let permit = connection.slots().acquire().await;
+        let permit = permit.map_err(|_closed| connection.lost())?;
+        // Those who were in front may have filled the output since.
+        if method.shape() != Shape::OneWay || connection.has_room() {
+            return Ok(permit);
+        }
     }
-    if connection.takes_no_calls() {
-        let status = Status::resource_exhausted("the peer takes no calls");
-        return Err(Failure::new(status, Outcome::NotSent));
-    }
-    let permit = connection.slots().acquire().await;
-    permit.map_err(|_closed| connection.lost())
 }
 
 pub(crate) fn late() -> Failure {
@@ -226,10 +232,62 @@ pub(crate) fn decode<T: Message + Default>(bytes: Bytes) -> Result<T, Failure> {
     })
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(ipc_loom)))]
 mod tests {
+    use std::task::{Context, Poll};
+
     use super::*;
+    use crate::conn::fixture::{Nobody, connection, opening as empty, peer};
+    use crate::limits::Limits;
     use crate::wire::messages::{End, Entry};
+
+    static NOTE: Method = Method::new("test.Test/Note", Shape::OneWay);
+    /// Calls that the peer takes at the same time.
+    const CALLS: usize = 3;
+
+    #[tokio::test]
+    async fn whoever_has_waited_for_a_turn_waits_for_room_as_well() {
+        let limits = Limits {
+            outbox: 1_024,
+            ..Limits::default()
+        };
+        let (connection, task, far) = connection(&peer(), 16, Arc::new(Nobody), limits);
+        let open_call = |_| {
+            connection.slots().try_acquire().unwrap().forget();
+            let key = connection.open(empty(true), true, None).unwrap();
+            Held::outgoing(Arc::clone(&connection), key)
+        };
+        let calls: Vec<Held> = (0..CALLS).map(open_call).collect();
+        let note = Entry::new("key", vec![7; 100]);
+        let call = |_| Box::pin(open(&connection, &NOTE, Options::default(), Some(&note)));
+        let mut callers: Vec<_> = (0..10).map(call).collect();
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut all_wait = || {
+            let mut polls = callers.iter_mut().map(|it| it.as_mut().poll(&mut cx));
+            polls.all(|poll| poll.is_pending())
+        };
+        assert!(all_wait());
+        // More than the stream holds, and the output may.
+        connection.with_output(|core, _| (0..6_000).for_each(|ping| core.engine.ping(ping)));
+        drop(calls);
+        assert!(all_wait());
+        let read = poll_fn(|cx| {
+            while far.poll_readable(cx).is_ready() {
+                far.try_read(&mut BytesMut::with_capacity(4_096), usize::MAX);
+            }
+            Poll::<()>::Pending
+        });
+        let all_sent = async {
+            for caller in callers {
+                caller.await.unwrap();
+            }
+        };
+        tokio::select! {
+            reason = task.run() => panic!("{reason}"),
+            () = read => {}
+            () = all_sent => {}
+        }
+    }
 
     fn encoded(message: &dyn Encode) -> (Bytes, Bytes) {
         let pool = Pool::new(1 << 20);

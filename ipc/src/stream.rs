@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::metadata::Metadata;
 use crate::outgoing::{Reply, body, decode, judge};
 use crate::sync::Arc;
+use crate::wire::SendError;
 use crate::wire::messages::End;
 
 /// Sends messages of one call.
@@ -49,7 +50,12 @@ async fn send<T: Message>(call: &Held, message: &T) -> Result<(), Error> {
     poll_fn(|cx| call.connection.poll_room(Some(call.key), cx)).await;
     let body = body(&call.connection.pool, message);
     let sent = call.connection.send(call.key, body, false);
-    sent.map_err(|error| unsent(&mut call.connection.lock(), call.key, error).into())
+    sent.map_err(|error| {
+        if matches!(error, SendError::Done) {
+            call.repay();
+        }
+        unsent(&mut call.connection.lock(), call.key, error).into()
+    })
 }
 
 impl<T> Drop for Sender<T> {
@@ -122,6 +128,7 @@ impl<T: Message + Default> Receiver<T> {
             }
             Err(ending) => {
                 self.over = true;
+                self.call.repay();
                 self.trailers = ending.into_result()?;
                 Ok(None)
             }

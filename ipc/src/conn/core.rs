@@ -6,6 +6,8 @@ use std::collections::BTreeSet;
 use std::task::Waker;
 use std::time::Instant;
 
+use tokio::sync::Semaphore;
+
 use super::input::KEEP;
 use super::io::{Writable, Writer};
 use super::slot::{Ending, Slot};
@@ -13,6 +15,7 @@ use super::wakes::Wakes;
 use super::writing::Writing;
 use crate::clock::now;
 use crate::error::ConnectionError;
+use crate::sync::Arc;
 use crate::wire::messages::End;
 use crate::wire::{Body, CallId, Engine, Key, Role, SendError};
 
@@ -20,6 +23,8 @@ use crate::wire::{Body, CallId, Engine, Key, Role, SendError};
 #[derive(Debug)]
 pub(crate) struct Core {
     pub(crate) engine: Engine<Slot>,
+    /// The permits for calls of ours, if callers wait for them, which they do without the lock.
+    pub(super) slots: Option<Arc<Semaphore>>,
     /// Gone once the connection is over, so that whoever still holds it holds no descriptor.
     pub(crate) writer: Option<Writer>,
     /// Why the connection is over, once it is.
@@ -67,6 +72,7 @@ impl Core {
     pub(crate) fn new(engine: Engine<Slot>, writer: Writer) -> Self {
         Self {
             engine,
+            slots: None,
             writer: Some(writer),
             over: None,
             closing: false,

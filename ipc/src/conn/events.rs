@@ -3,7 +3,6 @@
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
-use tracing::trace;
 
 use super::core::Core;
 use super::slot::Ending;
@@ -44,7 +43,6 @@ pub(crate) fn take(
                 let Some(id) = core.engine.id(key) else {
                     continue;
                 };
-                trace!(call.id = id.get(), method = head.method, "call");
                 let deadline = core.engine.deadline(key);
                 if end && let Some(slot) = core.engine.user_mut(key) {
                     slot.end_half(wakes);
@@ -116,6 +114,16 @@ fn end_direction(core: &mut Core, key: Key, end: End, wakes: &mut Wakes) {
     }
 }
 
+/// A call of the peer has its answer: whoever still reads what its caller sends, though its handler has
+/// returned, gets what is here and no more.
+pub(super) fn answered(core: &mut Core, key: Key, wakes: &mut Wakes) {
+    if core.engine.role(key) == Some(Role::Callee)
+        && let Some(slot) = core.engine.user_mut(key)
+    {
+        slot.close(wakes);
+    }
+}
+
 fn finish(core: &mut Core, key: Key, ending: Ending, wakes: &mut Wakes) {
     if let Some(slot) = core.engine.user_mut(key) {
         slot.end(ending, wakes);
@@ -148,6 +156,9 @@ fn go_away(core: &mut Core, away: GoAway, wakes: &mut Wakes) -> Result<(), Conne
         message,
         last_call,
     } = away;
+    if let Some(slots) = &core.slots {
+        wakes.close(slots);
+    }
     let open = core
         .engine
         .users_mut()

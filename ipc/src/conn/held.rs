@@ -1,5 +1,6 @@
 //! A hold on one call: as long as it lives, the call's state is kept.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use super::{Connection, Ending, wake};
@@ -16,24 +17,28 @@ pub(crate) struct Held {
     role: Role,
     /// The call was let go together with its answer.
     released: bool,
+    /// The permit of a call of ours was given back.
+    repaid: AtomicBool,
 }
 
 impl Held {
-    pub(crate) const fn incoming(connection: Arc<Connection>, key: Key) -> Self {
+    pub(crate) fn incoming(connection: Arc<Connection>, key: Key) -> Self {
         Self {
             connection,
             key,
             role: Role::Callee,
             released: false,
+            repaid: AtomicBool::new(false),
         }
     }
 
-    pub(crate) const fn outgoing(connection: Arc<Connection>, key: Key) -> Self {
+    pub(crate) fn outgoing(connection: Arc<Connection>, key: Key) -> Self {
         Self {
             connection,
             key,
             role: Role::Caller,
             released: false,
+            repaid: AtomicBool::new(false),
         }
     }
 
@@ -82,6 +87,13 @@ impl Held {
         Ok(())
     }
 
+    /// Gives back the permit of a call of ours, which is over whoever still holds it.
+    pub(crate) fn repay(&self) {
+        if self.is_ours() && !self.repaid.swap(true, Ordering::Relaxed) {
+            self.connection.slots().add_permits(1);
+        }
+    }
+
     /// Whether we opened the call.
     pub(crate) fn is_ours(&self) -> bool {
         self.role == Role::Caller
@@ -95,9 +107,7 @@ impl Drop for Held {
             Role::Callee => self.connection.release(self.key),
             Role::Caller => self.connection.abandon(self.key, Code::Cancelled.to_u32()),
         }
-        if self.role == Role::Caller {
-            self.connection.slots().add_permits(1);
-        }
+        self.repay();
     }
 }
 

@@ -14,7 +14,7 @@ use crate::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub enum Split {
     /// As they come.
     Whole,
-    /// At most so many with each read and each write.
+    /// At most so many with each read and each write, and at least one.
     Bytes(usize),
     /// Between 1 and 64 with each read and each write, by a fixed sequence from this seed.
     Random(u64),
@@ -142,7 +142,7 @@ impl Pipe {
     fn step(&mut self) -> usize {
         match &mut self.split {
             Split::Whole => usize::MAX,
-            Split::Bytes(bytes) => *bytes,
+            Split::Bytes(bytes) => (*bytes).max(1),
             Split::Random(state) => {
                 // xorshift64 (Marsaglia 2003); any fixed sequence does.
                 *state |= 1;

@@ -17,6 +17,7 @@ pub(crate) mod io;
 pub(crate) mod loom_tests;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) mod memory;
+mod reading;
 mod slot;
 mod task;
 #[cfg(all(test, not(ipc_loom)))]
@@ -37,6 +38,7 @@ pub(crate) use self::failed::{not_opened, unsent};
 pub(crate) use self::held::{Held, Hold};
 use self::input::IDLE;
 pub(crate) use self::slot::Ending;
+use self::slot::going_away;
 pub(crate) use self::task::Task;
 pub(crate) use self::wakes::Wakes;
 use self::wakes::{register, wake};
@@ -49,16 +51,14 @@ use crate::pool::Pool;
 use crate::status::Code;
 use crate::sync::{Arc, Mutex, MutexGuard};
 use crate::wire::messages::End;
-use crate::wire::{
-    Body, CallId, Engine, Established, GoAwayCode, Key, Open, SendError, Side, Whole,
-};
+use crate::wire::{Body, CallId, Engine, Established, GoAwayCode, Key, Open, SendError, Side};
 
 /// One connection, as all its calls share it.
 #[derive(Debug)]
 pub(crate) struct Connection {
     core: Mutex<Core>,
     /// One permit for each call the peer lets us have open.
-    slots: Semaphore,
+    slots: Arc<Semaphore>,
     pub(crate) limits: Limits,
     pub(crate) peer: Peer,
     pub(crate) dispatch: Arc<dyn Dispatch>,
@@ -92,9 +92,12 @@ impl Connection {
             complaints,
         } = setup;
         let calls = usize::try_from(established.limits.max_calls).unwrap_or(usize::MAX);
+        let slots = Arc::new(Semaphore::new(calls.min(Semaphore::MAX_PERMITS)));
+        let mut core = Core::new(Engine::new(side, &limits, established), writer);
+        core.slots = Some(Arc::clone(&slots));
         Arc::new(Self {
-            core: Mutex::new(Core::new(Engine::new(side, &limits, established), writer)),
-            slots: Semaphore::new(calls.min(Semaphore::MAX_PERMITS)),
+            core: Mutex::new(core),
+            slots,
             limits,
             peer,
             dispatch,
@@ -174,32 +177,38 @@ impl Connection {
 
     /// Sends a message of an open call.
     pub(crate) fn send(&self, key: Key, body: Body<'_>, end: bool) -> Result<(), SendError> {
-        self.with_output(|core| core.engine.send(key, body, end))
+        self.with_output(|core, _| core.engine.send(key, body, end))
     }
 
     /// Does something to the engine that may queue frames, and gets them on their way.
-    pub(crate) fn with_output<R>(&self, change: impl FnOnce(&mut Core) -> R) -> R {
+    pub(crate) fn with_output<R>(&self, change: impl FnOnce(&mut Core, &mut Wakes) -> R) -> R {
         let _alarm = Alarm(self);
         let mut wakes = Wakes::default();
         let mut core = self.lock();
-        let result = change(&mut core);
+        let result = change(&mut core, &mut wakes);
+        wakes.add(core.want_if_ending());
         self.push(&mut core, &mut wakes);
         drop(core);
         result
     }
 
-    /// Ends our direction of a call; see [`Engine::end`].
+    /// Ends our direction of a call, which on the called side is the call; see [`Engine::end`].
     pub(crate) fn end(&self, key: Key, end: &End) {
-        self.with_output(|core| core.engine.end(key, end));
+        self.with_output(|core, wakes| {
+            core.engine.end(key, end);
+            events::answered(core, key, wakes);
+        });
     }
 
     /// The failure of a call that cannot be sent any more.
     pub(crate) fn lost(&self) -> Failure {
-        let reason = self
-            .lock()
-            .over
-            .clone()
-            .unwrap_or(ConnectionError::Shutdown);
+        let core = self.lock();
+        let reason = match &core.over {
+            Some(reason) => reason.clone(),
+            None if core.engine.peer_is_going() => going_away(),
+            None => ConnectionError::Shutdown,
+        };
+        drop(core);
         Failure::lost(&reason, Outcome::NotSent)
     }
 
@@ -237,7 +246,7 @@ impl Connection {
 
     /// Answers a call of the peer that nothing holds, if the key still names that call.
     pub(crate) fn disown(&self, key: Key, id: CallId, end: &End) {
-        self.with_output(|core| {
+        self.with_output(|core, _| {
             if core.engine.id(key) == Some(id) {
                 core.engine.end(key, end);
                 core.release(key);
@@ -253,48 +262,6 @@ impl Connection {
             slot.stop(&mut wakes);
         }
         drop(core);
-    }
-
-    /// The next message of a call, or how it ended.
-    pub(crate) fn poll_message(
-        &self,
-        key: Key,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Whole, Ending>> {
-        let mut core = self.lock();
-        let Some(slot) = core.engine.user_mut(key) else {
-            return Poll::Ready(Err(core.forgotten()));
-        };
-        if let Some(whole) = slot.pop() {
-            return Poll::Ready(Ok(whole));
-        }
-        if let Some(ending) = &slot.ending {
-            return Poll::Ready(Err(ending.clone()));
-        }
-        register(&mut slot.reader, cx.waker());
-        Poll::Pending
-    }
-
-    /// The one message of an answer, if there is one, with how the call ended, which is let
-    /// go; `None` if there are two.
-    fn poll_answer(&self, key: Key, cx: &mut Context<'_>) -> Poll<Option<(Option<Whole>, Ending)>> {
-        let mut core = self.lock();
-        let Some(slot) = core.engine.user_mut(key) else {
-            return Poll::Ready(Some((None, core.forgotten())));
-        };
-        if slot.has_several() {
-            return Poll::Ready(None);
-        }
-        if let Some(ending) = slot.ending.take() {
-            let answer = (slot.pop(), ending);
-            core.release(key);
-            let waker = core.want_if_ending();
-            drop(core);
-            wake(waker);
-            return Poll::Ready(Some(answer));
-        }
-        register(&mut slot.reader, cx.waker());
-        Poll::Pending
     }
 
     /// Answers a call of the peer with a success: the message, and what the handler wants to
@@ -313,25 +280,13 @@ impl Connection {
         }
         if release {
             core.release(key);
-            wakes.add(core.want_if_ending());
+        } else {
+            events::answered(&mut core, key, &mut wakes);
         }
+        wakes.add(core.want_if_ending());
         self.push(&mut core, &mut wakes);
         drop(core);
         Ok(())
-    }
-
-    /// Gives back the credit of a message that was read.
-    pub(crate) fn consumed(&self, key: Key, cost: u32) {
-        let mut core = self.lock();
-        if let Err(violation) = core.engine.consumed(key, cost) {
-            core.over.get_or_insert_with(|| violation.into());
-        }
-        if core.over.is_none() && (core.batching || core.engine.backlog() == 0) {
-            return;
-        }
-        let waker = core.want();
-        drop(core);
-        wake(waker);
     }
 
     /// Lets go of a call of ours: an open one is cancelled, so that its handler stops.

@@ -19,6 +19,8 @@ pub(crate) enum Ending {
     Failed(Status, bool),
     /// The peer gave its call up.
     Cancelled,
+    /// This side has answered the peer's call.
+    Answered,
     /// The deadline passed here; the flag says whether the call had left.
     Expired(bool),
     /// The peer is going away and has not seen the call.
@@ -53,6 +55,10 @@ impl Ending {
             Self::Failed(status, false) => Failure::new(status, Outcome::MayHaveRun),
             Self::Cancelled => {
                 let status = Status::cancelled("the caller gave the call up");
+                Failure::new(status, Outcome::MayHaveRun)
+            }
+            Self::Answered => {
+                let status = Status::cancelled("the call is over: its handler has returned");
                 Failure::new(status, Outcome::MayHaveRun)
             }
             Self::Expired(left) => {
@@ -148,6 +154,12 @@ impl Slot {
         }
         wakes.add(self.reader.take());
         self.wake_writers(wakes);
+    }
+
+    /// Nobody sends any more to who reads the caller's messages, unless there was an end already.
+    pub(crate) fn close(&mut self, wakes: &mut Wakes) {
+        self.ending.get_or_insert(Ending::Answered);
+        wakes.add(self.reader.take());
     }
 
     /// Those who wait to send may go on.

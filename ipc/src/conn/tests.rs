@@ -352,7 +352,7 @@ async fn calls_that_are_given_up_before_they_leave_pile_up_no_output() {
     // [CAN-1]
     let (connection, _task, far) = connection(&peer(), 16, Arc::new(Nobody), Limits::default());
     // More than the stream holds.
-    connection.with_output(|core| (0..6_000).for_each(|ping| core.engine.ping(ping)));
+    connection.with_output(|core, _| (0..6_000).for_each(|ping| core.engine.ping(ping)));
     let before = connection.lock().engine.backlog();
     let stays = connection.open(opening(true), true, None).unwrap();
     let queued = connection.lock().engine.backlog();
@@ -372,7 +372,7 @@ async fn nobody_answers_a_call_that_has_not_left() {
     // [IDS-5]
     let (connection, task, far) = connection(&peer(), 16, Arc::new(Nobody), Limits::default());
     // More than the stream holds.
-    connection.with_output(|core| (0..6_000).for_each(|ping| core.engine.ping(ping)));
+    connection.with_output(|core, _| (0..6_000).for_each(|ping| core.engine.ping(ping)));
     connection.open(opening(true), true, None).unwrap();
     far.send(&frame(1, Kind::End, Flags::NONE, b"")).unwrap();
     let ended = task.run().await;

@@ -2,8 +2,11 @@
 
 use std::task::Waker;
 
+use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
+
+use crate::sync::Arc;
 
 /// Those to be woken and the handlers to be stopped. It is done when this is dropped, so that
 /// a panic loses nobody; therefore it is made before the lock is taken.
@@ -18,6 +21,8 @@ pub(crate) struct Wakes {
 struct Others {
     wakers: Vec<Waker>,
     stops: Vec<Stop>,
+    /// Whoever waits there waits in vain.
+    closed: Option<Arc<Semaphore>>,
 }
 
 /// What stops one handler.
@@ -50,6 +55,11 @@ impl Wakes {
         self.others().stops.push(stop);
     }
 
+    /// Adds all who wait for a permit, which nobody gets any more.
+    pub(crate) fn close(&mut self, slots: &Arc<Semaphore>) {
+        self.others().closed = Some(Arc::clone(slots));
+    }
+
     /// Wakes and stops them all; what this has allotted is kept.
     #[inline]
     pub(crate) fn run(&mut self) {
@@ -68,6 +78,9 @@ impl Others {
     fn run(&mut self) {
         self.wakers.drain(..).for_each(Waker::wake);
         self.stops.drain(..).for_each(Stop::run);
+        if let Some(slots) = self.closed.take() {
+            slots.close();
+        }
     }
 }
 

@@ -196,6 +196,12 @@ impl<T: Default> Engine<T> {
         self.frame_due = self.frame_due.and_then(|due| due.checked_add(away));
     }
 
+    /// Whether the peer has said that it takes no more calls.
+    #[must_use]
+    pub const fn peer_is_going(&self) -> bool {
+        self.peer_going_away.is_some()
+    }
+
     /// The next time to call `handle_timeout` and `poll_expired`; may be early, never late.
     #[must_use]
     pub fn poll_deadline(&self) -> Option<Instant> {

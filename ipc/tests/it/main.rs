@@ -15,6 +15,7 @@ mod limits;
 mod metadata;
 mod odd_calls;
 mod one_way;
+mod outlive;
 mod policy;
 mod raw;
 mod shutdown;

@@ -80,7 +80,7 @@ async fn an_idle_connection_lets_go_of_its_large_buffers_and_of_its_timer() {
     let (connection, mut task, far) = connection(&peer(), 0, Arc::new(Nobody), Limits::default());
     let noise = frame(0, Kind::Unknown(99), Flags::NONE, &[0; 60_000]);
     far.send(&noise).unwrap();
-    connection.with_output(|core| (0..1_500).for_each(|ping| core.engine.ping(ping)));
+    connection.with_output(|core, _| (0..1_500).for_each(|ping| core.engine.ping(ping)));
     let busy = timeout(SECOND / 10, task.serve()).await;
     assert!(busy.is_err(), "{busy:?}");
     assert!(task.input.bytes.try_reclaim(noise.len()));
@@ -93,7 +93,7 @@ async fn an_idle_connection_lets_go_of_its_large_buffers_and_of_its_timer() {
 }
 
 fn ping(connection: &Connection, pings: u64) {
-    connection.with_output(|core| (0..pings).for_each(|ping| core.engine.ping(ping)));
+    connection.with_output(|core, _| (0..pings).for_each(|ping| core.engine.ping(ping)));
     assert!(connection.lock().is_wide());
 }
 
