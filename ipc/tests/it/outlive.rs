@@ -1,6 +1,7 @@
 //! What is still held when its call is over.
 
 use std::future::IntoFuture;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipc::testing::{End, Split, pair};
@@ -8,9 +9,10 @@ use ipc::wire::messages::{GoAway, PeerLimits, Welcome};
 use ipc::wire::{Flags, Kind};
 use ipc::{
     Call, Client, Code, Error, Handling, Incoming, Method, Outcome, Receiver, Service, Shape,
+    Status,
 };
 use prost::Message;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::hostile_server::{client_of, greet, welcome};
@@ -23,11 +25,12 @@ enum Kept {
     Token(CancellationToken),
 }
 
-/// Gives away what a handler gets, and answers.
-struct Keep(mpsc::Sender<Kept>);
+/// Gives away what a handler gets, and answers; with a success or an error, once it may, who reads.
+struct Keep(mpsc::Sender<Kept>, Arc<Notify>);
 
-static KEEP: [Method; 2] = [
+static KEEP: [Method; 3] = [
     Method::new("test.Keep/Receiver", Shape::ClientStreaming),
+    Method::new("test.Keep/Refuse", Shape::ClientStreaming),
     Method::new("test.Keep/Token", Shape::Unary),
 ];
 
@@ -45,11 +48,15 @@ impl Service for Keep {
     }
 
     fn call(&self, method: usize, incoming: Incoming) -> Handling {
-        let kept = self.0.clone();
+        let (kept, go) = (self.0.clone(), Arc::clone(&self.1));
         match method {
-            0 => incoming.client_streaming(|call: Call<Receiver<Text>>| async move {
+            0 | 1 => incoming.client_streaming(move |call: Call<Receiver<Text>>| async move {
                 kept.try_send(Kept::Receiver(call.body)).unwrap();
-                Ok(text("kept"))
+                go.notified().await;
+                match method {
+                    0 => Ok(text("kept")),
+                    _ => Err(Status::aborted("refused")),
+                }
             }),
             _ => incoming.unary(|call: Call<Text>| async move {
                 kept.try_send(Kept::Token(call.cancelled())).unwrap();
@@ -59,17 +66,25 @@ impl Service for Keep {
     }
 }
 
-#[tokio::test]
-async fn a_receiver_that_outlives_its_handler_ends_and_holds_up_no_stop() {
+/// A handler's receiver outlives it, and the daemon is stopped before the handler answers or behind that.
+async fn receiver_outlives(method: &'static Method, stopped_before: bool) {
     let (keeps, mut kept) = mpsc::channel(1);
+    let go = Arc::new(Notify::new());
+    let keep = Keep(keeps, Arc::clone(&go));
     let hour = limits(|limits| limits.drain = Duration::from_secs(3_600));
-    let daemon = Daemon::start_with(|server| server.service(Keep(keeps)).limits(hour));
+    let mut daemon = Daemon::start_with(|server| server.service(keep).limits(hour));
     let client = daemon.connect().await;
-    let upload = client.client_streaming::<Text, Text>(&KEEP[0]).await;
-    let upload = upload.unwrap();
+    let upload = client.client_streaming::<Text, Text>(method).await.unwrap();
     let Some(Kept::Receiver(mut receiver)) = soon(kept.recv()).await else {
         panic!("no receiver");
     };
+    assert!(begins(&mut Box::pin(receiver.recv())).await.is_none());
+    if stopped_before {
+        daemon.ask_to_stop();
+        // The drain has begun once no more calls are taken.
+        soon(async { while client.unary::<_, Text>(ECHO, text("")).await.is_ok() {} }).await;
+    }
+    go.notify_one();
     let error = soon(receiver.recv()).await.unwrap_err();
     assert_eq!(
         (error.code(), error.outcome()),
@@ -81,11 +96,20 @@ async fn a_receiver_that_outlives_its_handler_ends_and_holds_up_no_stop() {
 }
 
 #[tokio::test]
+async fn a_receiver_that_outlives_its_handler_ends_and_holds_up_no_stop() {
+    for method in [&KEEP[0], &KEEP[1]] {
+        for stopped_before in [false, true] {
+            receiver_outlives(method, stopped_before).await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_token_that_outlives_its_handler_is_cancelled_with_the_connection() {
     let (keeps, mut kept) = mpsc::channel(1);
-    let (near, far) = (End::new(), End::new().service(Keep(keeps)));
+    let (near, far) = (End::new(), End::new().service(Keep(keeps, Arc::default())));
     let (near, _far) = pair(near, far, Split::Whole).await.unwrap();
-    let _: Text = near.unary(&KEEP[1], text("")).await.unwrap();
+    let _: Text = near.unary(&KEEP[2], text("")).await.unwrap();
     let Some(Kept::Token(token)) = soon(kept.recv()).await else {
         panic!("no token");
     };
