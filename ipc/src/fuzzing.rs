@@ -2,119 +2,25 @@
 
 use std::time::Instant;
 
-use bytes::BytesMut;
-
-use crate::limits::Limits;
-use crate::wire::model::{Op, run};
-use crate::wire::{
-    Accepting, AwaitConfirm, Connecting, Decoder, Failure, Frame, Local, Progress, RawFrame,
-    Violation,
-};
+use crate::wire::model::{self, Op};
 
 /// The split of a stream never changes its frames.
 ///
 /// The first byte is the limit in units of 1024 bytes, the second the size of the pieces.
 pub fn decoder(data: &[u8]) {
-    let [limit, piece, stream @ ..] = data else {
-        return;
-    };
-    let decoder = Decoder::new(u32::from(*limit) * 1_024);
-    let whole = frames(decoder, stream, stream.len());
-    assert_eq!(whole, frames(decoder, stream, 1));
-    assert_eq!(whole, frames(decoder, stream, usize::from(*piece)));
-    for raw in whole.0 {
-        assert!(raw.payload.len() <= usize::from(*limit) * 1_024);
-        let (header, payload) = (raw.header, raw.payload.clone());
-        // Taking a frame apart fails by a violation, or keeps the user's bytes.
-        if let Ok(Frame::Message { payload: user, .. }) = Frame::parse(raw) {
-            assert_eq!(user, payload, "{header:?}");
-        }
+    if let [limit, piece, stream @ ..] = data {
+        model::decode(u32::from(*limit) * 1_024, usize::from(*piece), stream);
     }
-}
-
-type Frames = (Vec<RawFrame>, Option<Violation>, BytesMut);
-
-fn frames(decoder: Decoder, stream: &[u8], piece: usize) -> Frames {
-    let (mut frames, mut buffer) = (Vec::new(), BytesMut::new());
-    for part in stream.chunks(piece.max(1)) {
-        buffer.extend_from_slice(part);
-        loop {
-            match decoder.decode(&mut buffer) {
-                Ok(Some(frame)) => frames.push(frame),
-                Ok(None) => break,
-                Err(violation) => return (frames, Some(violation), BytesMut::new()),
-            }
-        }
-    }
-    (frames, None, buffer)
 }
 
 /// The split of a handshake never changes its end.
 ///
 /// The first byte is the side, the second the size of the pieces.
 pub fn handshake(data: &[u8]) {
-    let [side, piece, stream @ ..] = data else {
-        return;
-    };
-    let start = || match side & 1 {
-        0 => Step::Accepting(Accepting::default()),
-        _ => Step::Connecting(Connecting::start(&local()).0),
-    };
-    let whole = shake(start(), stream, stream.len());
-    assert_eq!(whole, shake(start(), stream, 1));
-    assert_eq!(whole, shake(start(), stream, usize::from(*piece)));
-}
-
-enum Step {
-    Connecting(Connecting),
-    Accepting(Accepting),
-    Waiting(AwaitConfirm),
-    Done(String),
-}
-
-fn shake(mut step: Step, stream: &[u8], piece: usize) -> Result<String, Failure> {
-    let mut buffer = BytesMut::new();
-    for part in stream.chunks(piece.max(1)) {
-        buffer.extend_from_slice(part);
-        // Two steps of the accepting side may be in one piece.
-        step = advance(advance(step, &mut buffer)?, &mut buffer)?;
-    }
-    Ok(match step {
-        Step::Done(text) => format!("{text} {buffer:?}"),
-        Step::Connecting(_) | Step::Accepting(_) => "waits for the first".into(),
-        Step::Waiting(_) => "waits for CONFIRM".into(),
-    })
-}
-
-fn advance(step: Step, buffer: &mut BytesMut) -> Result<Step, Failure> {
-    Ok(match step {
-        Step::Connecting(step) => match step.handle_input(buffer)? {
-            Progress::Wait(step) => Step::Connecting(step),
-            Progress::Next(next) => Step::Done(format!("{:?}", next.confirm())),
-        },
-        Step::Accepting(step) => match step.handle_input(buffer)? {
-            Progress::Wait(step) => Step::Accepting(step),
-            Progress::Next(next) => Step::Waiting(next.welcome(&local(), [1; 16], NONCE).0),
-        },
-        Step::Waiting(step) => match step.handle_input(buffer)? {
-            Progress::Wait(step) => Step::Waiting(step),
-            Progress::Next(next) => Step::Done(format!("{next:?}")),
-        },
-        done @ Step::Done(_) => done,
-    })
-}
-
-fn local() -> Local {
-    Local {
-        limits: Limits::default(),
-        ..Local::default()
+    if let [side, piece, stream @ ..] = data {
+        _ = model::shake(*side & 1 == 0, usize::from(*piece), stream);
     }
 }
-
-/// The nonce of the frozen vectors, so that seeds get past CONFIRM.
-const NONCE: [u8; 16] = [
-    0xf0, 0xf1, 0xf2, 0xf3, 0xf4, 0xf5, 0xf6, 0xf7, 0xf8, 0xf9, 0xfa, 0xfb, 0xfc, 0xfd, 0xfe, 0xff,
-];
 
 /// Two engines keep their promises, whatever happens between them.
 #[expect(
@@ -122,7 +28,7 @@ const NONCE: [u8; 16] = [
     reason = "the base of a clock that is told"
 )]
 pub fn engine(data: &[u8]) {
-    run(&Op::read_all(data), Instant::now());
+    model::run(&Op::read_all(data), Instant::now());
 }
 
 #[cfg(test)]

@@ -234,16 +234,31 @@ pub(crate) fn decode<T: Message + Default>(bytes: Bytes) -> Result<T, Failure> {
 
 #[cfg(all(test, not(ipc_loom)))]
 mod tests {
-    use std::task::{Context, Poll};
+    use std::task::Context;
 
     use super::*;
     use crate::conn::fixture::{Nobody, connection, opening as empty, peer};
+    use crate::conn::memory::MemoryEnd;
     use crate::limits::Limits;
     use crate::wire::messages::{End, Entry};
 
     static NOTE: Method = Method::new("test.Test/Note", Shape::OneWay);
     /// Calls that the peer takes at the same time.
     const CALLS: usize = 3;
+
+    /// Reads all that comes, for ever.
+    async fn takes(far: &MemoryEnd) {
+        loop {
+            poll_fn(|cx| far.poll_readable(cx)).await;
+            far.try_read(&mut BytesMut::with_capacity(4_096), usize::MAX);
+        }
+    }
+
+    async fn each(calls: impl IntoIterator<Item: Future<Output = Result<Held, Error>>>) {
+        for call in calls {
+            assert!(call.await.is_ok());
+        }
+    }
 
     #[tokio::test]
     async fn whoever_has_waited_for_a_turn_waits_for_room_as_well() {
@@ -271,21 +286,10 @@ mod tests {
         connection.with_output(|core, _| (0..6_000).for_each(|ping| core.engine.ping(ping)));
         drop(calls);
         assert!(all_wait());
-        let read = poll_fn(|cx| {
-            while far.poll_readable(cx).is_ready() {
-                far.try_read(&mut BytesMut::with_capacity(4_096), usize::MAX);
-            }
-            Poll::<()>::Pending
-        });
-        let all_sent = async {
-            for caller in callers {
-                caller.await.unwrap();
-            }
-        };
         tokio::select! {
             reason = task.run() => panic!("{reason}"),
-            () = read => {}
-            () = all_sent => {}
+            () = takes(&far) => {}
+            () = each(callers) => {}
         }
     }
 

@@ -1,5 +1,5 @@
-//! Two engines back to back, with pipes that split and a clock that is told: one driver for
-//! fuzzing, proptest and simulation.
+//! Two engines back to back, with pipes that split and a clock that is told, and one side alone with
+//! any bytes: the drivers for fuzzing, proptest and simulation.
 #![expect(
     clippy::expect_used,
     clippy::panic,
@@ -9,6 +9,7 @@
 mod check;
 mod op;
 mod peer;
+mod stream;
 #[cfg(test)]
 mod tests;
 
@@ -24,6 +25,7 @@ use super::violation::Violation;
 use crate::limits::Limits;
 pub(crate) use op::{Op, Opening};
 use peer::{Peer, encoded, message};
+pub(crate) use stream::{decode, shake};
 
 /// What became of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,7 +1,9 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
+use super::stream::NONCE;
 use super::*;
+use crate::wire::{Accepting, Connecting, Local, Progress};
 
 #[expect(clippy::disallowed_methods, reason = "a value; nothing waits for it")]
 fn base() -> Instant {
@@ -68,6 +70,32 @@ fn frame((kind, call, flags, payload): (u8, u32, u8, Vec<u8>)) -> Vec<u8> {
     bytes
 }
 
+/// What the other side of a handshake says, to who accepts or to who connects.
+fn part_of_the_peer(accepting: bool) -> Vec<u8> {
+    let local = Local::default();
+    let (connecting, mut hello) = Connecting::start(&local);
+    let said = hello.to_vec();
+    let Ok(Progress::Next(greeted)) = Accepting::default().handle_input(&mut hello) else {
+        panic!("no HELLO");
+    };
+    let (_, mut welcome) = greeted.welcome(&local, [1; 16], NONCE);
+    if !accepting {
+        return welcome.to_vec();
+    }
+    let Ok(Progress::Next(welcomed)) = connecting.handle_input(&mut welcome) else {
+        panic!("no WELCOME");
+    };
+    [said, welcomed.confirm().1.to_vec()].concat()
+}
+
+#[test]
+fn a_handshake_through_the_model_comes_to_its_end() {
+    for accepting in [false, true] {
+        let end = shake(accepting, 7, &part_of_the_peer(accepting));
+        assert!(end.is_ok_and(|end| end.contains("Established")));
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -82,6 +110,31 @@ proptest! {
         ops in vec(prop_oneof![4 => honest(), 1 => hostile()], 0..80)
     ) {
         run(&ops, base());
+    }
+
+    #[test]
+    fn a_stream_has_the_same_frames_however_it_is_split(
+        frames in vec((0..13_u8, 0..9_u32, any::<u8>(), vec(any::<u8>(), 0..2_000)).prop_map(frame), 0..8),
+        noise in vec(any::<u8>(), 0..20),
+        limit in prop_oneof![Just(0), Just(1_024), Just(3_072_u32)],
+        piece in 0..300_usize,
+    ) {
+        decode(limit, piece, &[frames.concat(), noise].concat());
+    }
+
+    #[test]
+    fn a_handshake_ends_in_the_same_way_however_it_is_split(
+        accepting in any::<bool>(),
+        piece in 0..100_usize,
+        at in 0..200_usize,
+        changes in 0..3_u8,
+        behind in vec(any::<u8>(), 0..20),
+    ) {
+        let mut stream = part_of_the_peer(accepting);
+        if let Some(byte) = stream.get_mut(at) {
+            *byte ^= changes;
+        }
+        _ = shake(accepting, piece, &[stream, behind].concat());
     }
 
     #[test]
