@@ -7,21 +7,25 @@ use std::time::Instant;
 use bytes::{Bytes, BytesMut};
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use ipc::Limits;
+use ipc::codec::FrameCodec;
 use ipc::wire::messages::{CallHead, PeerLimits};
 use ipc::wire::{
-    Body, Decoder, Engine, Established, Event, Flags, Frame, Header, Key, Kind, Open, Side,
+    Body, Decoder, Engine, Established, Event, Flags, Frame, Header, Key, Kind, Open, RawFrame,
+    Side,
 };
+use tokio_util::codec::Encoder as _;
 
 const SIZES: [(&str, usize); 3] = [("64B", 64), ("4KiB", 4 << 10), ("1MiB", 1 << 20)];
 /// The largest payload of one frame; larger messages are chunks.
 const CHUNK: usize = 131_072;
+const MAX_FRAME: u32 = 131_072;
 
 /// Header and payload into a buffer, and out of it, without a call.
 fn frames(c: &mut Criterion) {
     let mut group = c.benchmark_group("frame");
     for (name, size) in SIZES {
-        group.throughput(Throughput::Bytes(bytes_of(size)));
-        let message = vec![7; size];
+        group.throughput(Throughput::BytesDecimal(bytes_of(size)));
+        let message = Bytes::from(vec![7; size]);
         group.bench_with_input(BenchmarkId::new("encode", name), &message, |b, message| {
             let mut out = BytesMut::with_capacity(2 * size + 4_096);
             b.iter(|| {
@@ -32,7 +36,7 @@ fn frames(c: &mut Criterion) {
         });
         let mut encoded = BytesMut::new();
         encode(&message, &mut encoded);
-        let decoder = Decoder::new(131_072);
+        let decoder = Decoder::new(MAX_FRAME);
         group.bench_with_input(BenchmarkId::new("decode", name), &encoded, |b, encoded| {
             b.iter_batched_ref(
                 || encoded.clone(),
@@ -50,16 +54,13 @@ fn decode(decoder: Decoder, buffer: &mut BytesMut) {
     }
 }
 
-fn encode(message: &[u8], out: &mut BytesMut) {
-    for chunk in message.chunks(CHUNK) {
-        let header = Header::new(
-            Kind::Message,
-            1,
-            Flags::MORE,
-            u32::try_from(chunk.len()).unwrap_or(u32::MAX),
-        );
-        out.extend_from_slice(&header.to_bytes());
-        out.extend_from_slice(chunk);
+fn encode(message: &Bytes, out: &mut BytesMut) {
+    let mut codec = FrameCodec::new(MAX_FRAME);
+    let mut rest = message.clone();
+    while !rest.is_empty() {
+        let payload = rest.split_to(rest.len().min(CHUNK));
+        let header = Header::new(Kind::Message, 1, Flags::MORE, 0);
+        assert!(codec.encode(RawFrame { header, payload }, out).is_ok());
     }
 }
 
@@ -67,7 +68,7 @@ fn encode(message: &[u8], out: &mut BytesMut) {
 fn engines(c: &mut Criterion) {
     let mut group = c.benchmark_group("engine");
     for (name, size) in SIZES {
-        group.throughput(Throughput::Bytes(bytes_of(size)));
+        group.throughput(Throughput::BytesDecimal(bytes_of(size)));
         let message = Bytes::from(vec![7; size]);
         group.bench_function(BenchmarkId::new("send", name), |b| {
             let mut pair = Pair::new();

@@ -57,6 +57,7 @@ fn requests_that_do_not_fit_their_method_cost_one_call() {
     peer.frame(Kind::Message, id, Flags::END, &request);
     assert_eq!(peer.answered(id).text, "apart");
     assert_eq!(host.daemon.seen.echoes.load(Ordering::Relaxed), 1);
+    host.is_unharmed();
 }
 
 #[test]
