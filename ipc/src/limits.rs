@@ -4,7 +4,8 @@ use std::time::Duration;
 
 /// Bounds on size, count and time for one server or client.
 ///
-/// Nothing that a peer can make grow is left out of this list. Of the first six
+/// Nothing that a peer can make grow is left out of this list but what the protocol bounds itself: the frames of a
+/// handshake, control frames that wait for who does not read, and the length of a metadata key. Of the first six
 /// all but `max_assembling` are announced to the peer in the handshake; the rest are kept locally.
 ///
 /// ```
