@@ -107,7 +107,10 @@ impl Drop for Held {
             Role::Callee => self.connection.release(self.key),
             Role::Caller => self.connection.abandon(self.key, Code::Cancelled.to_u32()),
         }
-        self.repay();
+        // Nobody else is left, so this need not be atomic, which every call would feel.
+        if self.is_ours() && !*self.repaid.get_mut() {
+            self.connection.slots().add_permits(1);
+        }
     }
 }
 
