@@ -201,11 +201,12 @@ fn limits(busy_poll: bool) -> Limits {
 
 /// The same for as many connections as will come. The bound is lowered to what the descriptors
 /// allow: a server that has to do that itself leaves a part of it to other users, and here all
-/// connections may be of one.
+/// connections may be of one, who gets three quarters of them.
 fn with_seats(mut limits: Limits, connections: u32, descriptors: u64) -> Limits {
     let most = u32::try_from(most_seats(descriptors)).unwrap_or(u32::MAX);
     let wanted = connections.saturating_add(SPARE).min(most);
-    limits.max_connections = limits.max_connections.min(most).max(wanted);
+    let in_all = wanted.saturating_add(wanted / 3 + 1).min(most);
+    limits.max_connections = limits.max_connections.min(most).max(in_all);
     limits.max_connections_per_user = limits.max_connections_per_user.max(wanted);
     limits
 }
@@ -229,7 +230,9 @@ mod tests {
             (limits.max_connections, limits.max_connections_per_user)
         };
         assert_eq!(seats(1, 65_536), (4_096, 1_024));
-        assert_eq!(seats(4_872, 20_000), (4_936, 4_936));
+        assert_eq!(seats(3_000, 65_536), (4_096, 3_064));
+        assert_eq!(seats(4_000, 65_536), (5_419, 4_064));
+        assert_eq!(seats(4_872, 20_000), (5_000, 4_936));
         // A server lowers nothing by itself that is within a quarter of the descriptors.
         assert_eq!(seats(2_432, 10_240), (2_560, 2_496));
         assert_eq!(seats(47, 700), (175, 1_024));
