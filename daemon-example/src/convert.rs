@@ -168,7 +168,7 @@ pub(crate) fn tame(text: &str) -> String {
     tame
 }
 
-/// Text of a machine as it may be printed: like [`tame`], but whole.
+/// Text of a machine as it may be printed: all of it, its control characters escaped.
 #[must_use]
 pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());

@@ -1,5 +1,6 @@
 //! Runs the checks again and again: the system's here, each user's through its agent.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,9 +41,11 @@ pub async fn run(desk: Arc<Desk>, agents: Arc<Agents>, stop: CancellationToken) 
                 for uid in agents.sweep() {
                     tracing::info!(uid, "the last agent of this user is gone");
                 }
-                // A result may have come in after the last sweep.
-                desk.keep_users(|uid| agents.has(uid));
-                for agent in agents.all() {
+                let all = agents.all();
+                let users: BTreeSet<u32> = all.iter().map(|agent| agent.uid).collect();
+                // A result may have come in after the last sweep, and an agent behind it.
+                desk.keep_users(|uid| users.contains(&uid) || agents.has(uid));
+                for agent in all {
                     tasks.spawn(check_user(Arc::clone(&desk), agent));
                 }
                 tick.as_mut().reset(Instant::now() + desk.config().interval);

@@ -95,6 +95,7 @@ impl<T> Call<T> {
         let mut core = connection.lock();
         let one_way = core.engine.is_one_way(*key);
         if core.engine.id(*key) == Some(*id)
+            && (one_way || !core.engine.is_done(*key))
             && let Some(slot) = core.engine.user_mut(*key)
             && !slot.stopped
         {

@@ -70,7 +70,7 @@ pub struct Limits {
     /// or client. Default 8388608: fresh pages, not copies, are what makes large messages slow.
     pub pooled: u32,
     /// Connections a server holds at once. Default 4096: bounds descriptors and memory. A
-    /// sixteenth of them is kept for root and for the server's own user.
+    /// sixteenth of them, where there are as many, is kept for root and for the server's own user.
     pub max_connections: u32,
     /// Connections of one uid a server holds at once. Default 1024: one user cannot shut out
     /// the others. In force is three quarters of `max_connections` where that is less, except for

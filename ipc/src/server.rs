@@ -83,6 +83,9 @@ impl ServerBuilder {
     /// Takes over the socket that launchd or systemd holds under `name`; the path is not
     /// touched. Without a name, the only one.
     ///
+    /// On macOS a daemon that is not root turns away who has connected before, to be seen by
+    /// clients in launchd's place: they come back within their `connect_within`.
+    ///
     /// # Errors
     ///
     /// [`Error::Inherit`] if there is no such socket, and as for [`Self::bind`].

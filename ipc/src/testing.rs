@@ -1,6 +1,6 @@
 //! A connected pair in memory, over a stream that dribbles and splits bytes.
 //!
-//! With this feature deadlines wait on tokio's timer, whose clock a test can pause.
+//! A test that has paused tokio's clock before the connection was made drives its deadlines by it.
 
 use std::io;
 

@@ -24,7 +24,8 @@ fn kind<'a>(info: &str, mounts: &'a str) -> Option<&'a str> {
     kind.split(' ').next()
 }
 
-const MADE_UP: [&str; 12] = [
+const MADE_UP: [&str; 19] = [
+    "binfmt_misc",
     "bpf",
     "cgroup",
     "cgroup2",
@@ -32,9 +33,15 @@ const MADE_UP: [&str; 12] = [
     "debugfs",
     "efivarfs",
     "fusectl",
+    "mqueue",
+    "nfsd",
     "proc",
     "pstore",
+    "resctrl",
+    "rpc_pipefs",
     "securityfs",
+    "selinuxfs",
+    "smackfs",
     "sysfs",
     "tracefs",
 ];

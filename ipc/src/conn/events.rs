@@ -156,7 +156,10 @@ fn go_away(core: &mut Core, away: GoAway, wakes: &mut Wakes) -> Result<(), Conne
         message,
         last_call,
     } = away;
-    if let Some(slots) = &core.slots {
+    // Any other code ends the connection, and those who wait are told which.
+    if code == 0
+        && let Some(slots) = &core.slots
+    {
         wakes.close(slots);
     }
     let open = core

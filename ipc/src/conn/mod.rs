@@ -159,9 +159,10 @@ impl Connection {
         Ok(key)
     }
 
-    /// Whether a new call need not wait for the output to shrink.
+    /// Whether a new call need not wait for the output to shrink, which it does not once it is over.
     pub(crate) fn has_room(&self) -> bool {
-        !self.lock().must_wait(None, self.limits.outbox)
+        let core = self.lock();
+        core.over.is_some() || !core.must_wait(None, self.limits.outbox)
     }
 
     /// Waits until a message of this call, or a new call, may be sent.

@@ -86,7 +86,6 @@ impl<T: Default> Engine<T> {
         if self.going_away {
             return Ok(None);
         }
-        self.last_seen = id.get();
         let (limit, body) = (
             self.ours.max_message,
             head.body.as_ref().map_or(0, Bytes::len),
@@ -94,6 +93,7 @@ impl<T: Default> Engine<T> {
         if body > usize::try_from(limit).unwrap_or(usize::MAX) {
             return Err(Violation::MessageTooLarge { limit });
         }
+        self.last_seen = id.get();
         if let Some(refusal) = self.refusal(&head) {
             if one_way && end {
                 return Ok(None);

@@ -41,6 +41,8 @@ fn a_message_above_the_limit_is_refused_at_the_chunk_that_passes_it() {
     };
     let inline = raw(Kind::Call, 1, Flags::END, &head.encode_to_vec());
     assert_eq!(rig.refuses(inline), limit);
+    rig.engine.go_away(limit.code(), "");
+    assert_eq!(names(&rig.says()), ["goaway 9 0"]);
 }
 
 #[test]
